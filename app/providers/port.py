@@ -1,0 +1,220 @@
+"""The port that every provider adapter implements, and the values it speaks in.
+
+An adapter translates; it decides nothing and remembers nothing. Every reply is a value of a closed
+set: what a provider may do is not exceptional. Nothing of an SDK leaves this package.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from app.policy.outcomes import Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchLimits:
+    """What one provider batch may hold, with headroom already taken off."""
+
+    requests_max: int
+    bytes_max: int
+    #: Bytes that a line costs beyond its request (custom_id, method, url, quotes, newline).
+    line_overhead_bytes: int
+    #: Enqueued prompt tokens for one model; None where the provider counts requests instead.
+    tokens_max: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handover:
+    """One submission, ready to be sent: everything the create call says."""
+
+    submission_id: str
+    deployment: str
+    endpoint: str
+    requests_count: int
+    sha256: str
+    #: The spooled body, written by `write_body` of the same adapter.
+    path: Path
+    #: The provider's id of the uploaded file; None where the body travels with the create.
+    file_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The provider took the batch."""
+
+    provider_batch_id: str
+    status: str
+    expires_at: datetime | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotTaken:
+    """A definite no that may become a yes: nothing was made, nothing was billed."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedForGood:
+    """A definite no to this body: it must be mended or split. Nothing was made."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneClosed:
+    """The account cannot submit (key, permission, billing, spend limit). A person must act."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ambiguous:
+    """Nobody knows whether the batch exists. Never repeat the create: look for the batch."""
+
+    reason: str
+
+
+CreateReply = Accepted | NotTaken | RefusedForGood | LaneClosed | Ambiguous
+UploadReply = str | NotTaken | RefusedForGood | LaneClosed
+
+
+class Phase(StrEnum):
+    """Where a provider batch is, for us. The provider's own word is kept as `status`."""
+
+    RUNNING = "running"
+    #: Ended with results to collect, whichever way it ended.
+    ENDED = "ended"
+    #: The provider refused the whole batch in validation: nothing ran, nothing was billed.
+    VOID = "void"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineError:
+    """One reason why a provider refused a whole batch. `line` counts from 1; None where it names none."""
+
+    code: str
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchReport:
+    """A provider batch as it says it is. Counts are the provider's and may lie."""
+
+    provider_batch_id: str
+    phase: Phase
+    status: str
+    total: int = 0
+    done: int = 0
+    #: Ids of the result files to download; empty strings never appear here.
+    result_files: tuple[str, ...] = ()
+    errors: tuple[LineError, ...] = ()
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotFound:
+    """404 for an id we know: propagation, until proven otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreachable:
+    """The provider could not be asked now; ask again after `retry_after_s` or our own backoff."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+PollReply = BatchReport | NotFound | Unreachable | LaneClosed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Downloaded:
+    """All result files of a batch, one after the other, in `into`."""
+
+    bytes_count: int
+
+
+DownloadReply = Downloaded | NotFound | Unreachable | LaneClosed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One line of a result file, translated."""
+
+    custom_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Malformed:
+    """A line that is not a result: kept for people to look at, never guessed."""
+
+    reason: str
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Direct:
+    """A direct call got a definite end."""
+
+    outcome: Outcome
+
+
+DirectReply = Direct | NotTaken | LaneClosed | Ambiguous
+
+
+class Provider(Protocol):
+    """One account at one provider. Safe to share between threads; opens connections when first used."""
+
+    name: str
+    limits: BatchLimits
+    #: Whether the body is uploaded as a file before the create.
+    uploads: bool
+
+    def write_body(
+        self, requests: Iterable[tuple[str, bytes]], into: BinaryIO, *, endpoint: str
+    ) -> None:
+        """Write the batch body for `(custom_id, request JSON)` pairs, in constant memory."""
+        ...
+
+    def newest_batch_id(self) -> str | None:
+        """The id of the workspace's newest batch, the mark an orphan search starts from."""
+        ...
+
+    def upload(self, path: Path, *, name: str) -> UploadReply:
+        """Upload the body (streamed). Costs nothing and may be repeated."""
+        ...
+
+    def create(self, handover: Handover) -> CreateReply:
+        """Make the batch: one POST, never retried here."""
+        ...
+
+    def poll(self, provider_batch_id: str) -> PollReply:
+        """Ask how the batch is. May be repeated."""
+        ...
+
+    def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
+        """Stream every result file of an ended batch into `into`, in constant memory."""
+        ...
+
+    def read_lines(self, source: BinaryIO, *, endpoint: str) -> Iterator[Line | Malformed]:
+        """Translate downloaded results, line by line, in constant memory."""
+        ...
+
+    def answer(self, request: bytes, *, endpoint: str, timeout_s: float) -> DirectReply:
+        """Send one direct call, once."""
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
+        ...

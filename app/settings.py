@@ -1,0 +1,118 @@
+"""Every setting of the service: read once, typed, bounded. Names are `UNHURRIED_<FIELD>`."""
+
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Frozen. An invalid value stops the process at start and names the variable and the rule."""
+
+    model_config = SettingsConfigDict(env_prefix="UNHURRIED_", frozen=True, extra="ignore")
+
+    # Where things are
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    #: Must equal the callers' `global_keyprefix`, if they use one.
+    redis_key_prefix: str = ""
+    database_url: str = "postgresql+psycopg://127.0.0.1/unhurried"
+    #: Spool files of packs and results; needs room for the largest batch of each kind, twice.
+    run_directory: Path = Path(".run")
+    #: Tells our batches from another deployment's in the same provider account. Never change it
+    #: while batches are in flight.
+    deployment: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "default"
+
+    # Providers
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    connect_timeout_s: Seconds = 5
+    #: One create call in all: past it, the create is looked for and never repeated.
+    create_timeout_s: Seconds = 120
+    #: An intent older than this is treated as a create whose reply was lost.
+    send_ttl_s: Seconds = 300
+    sync_timeout_s: Seconds = 120
+    #: USD per million tokens for models that the price list does not know:
+    #: {"anthropic/some-model": [3.0, 15.0]} (input, output; batch is half of it).
+    price_overrides: dict[str, tuple[float, float]] = {}
+
+    # Admission
+    request_bytes_max: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
+    intake_messages_max: Annotated[int, Field(ge=1, le=5000)] = 500
+    #: Reservations older than this belong to a pump that died; they are admitted again.
+    intake_stale_after_s: Seconds = 30
+    #: Empty means every model; otherwise the only ones that are admitted.
+    models_allowed: tuple[str, ...] = ()
+    attempts_max: Annotated[int, Field(ge=1, le=20)] = 3
+
+    # Packing
+    #: How long a short pack waits for company.
+    linger_s: Annotated[float, Field(ge=0)] = 300
+    pack_every_s: Seconds = 10
+    pack_requests_max: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    #: A job whose due time is nearer than this goes without waiting for company.
+    due_margin_s: Seconds = 4 * 3600
+
+    # Collecting
+    collect_every_s: Seconds = 10
+    poll_min_s: Seconds = 15
+    poll_max_s: Seconds = 300
+    settle_lines_max: Annotated[int, Field(ge=1, le=5000)] = 500
+    #: Whole downloads before an absent line counts as missing.
+    downloads_max: Annotated[int, Field(ge=1, le=10)] = 3
+
+    # Completion
+    complete_every_s: Seconds = 5
+    #: A ticket taken by a process that died is completed again after this; must exceed Celery's claim
+    #: on a chord (2 x result_chord_join_timeout), within which a repetition does nothing.
+    completion_lease_s: Seconds = 60
+    chord_join_timeout_s: Seconds = 10
+    result_lifetime_s: Seconds = 8 * 24 * 3600
+
+    # Notification
+    notify_every_s: Seconds = 5
+    smtp_url: SecretStr | None = None
+    mail_from: str = "Unhurried <unhurried@localhost>"
+    mail_attempts_max: Annotated[int, Field(ge=1, le=20)] = 10
+    #: Recipients' domains that may be written to; empty means any.
+    mail_domains_allowed: tuple[str, ...] = ()
+    mail_templates_directory: Path | None = None
+
+    # Celery
+    home_queue: str = "celery"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_only(cls, url: str) -> str:
+        if not url.startswith(("postgresql://", "postgresql+psycopg://")):
+            msg = "the ledger needs PostgreSQL: postgresql+psycopg://user@host/database"
+            raise ValueError(msg)
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def linger(self) -> timedelta:
+        """How long a short pack waits for company."""
+        return timedelta(seconds=self.linger_s)
+
+    @property
+    def due_margin(self) -> timedelta:
+        """How long before its due time a job stops waiting for company."""
+        return timedelta(seconds=self.due_margin_s)
+
+    @property
+    def spool_directory(self) -> Path:
+        """Where packs and results are spooled; made when first used."""
+        return self.run_directory / "spool"
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read from the environment at the first call."""
+    return Settings()

@@ -1,0 +1,135 @@
+"""The wire contract between callers and the service: names, queues, options, keys.
+
+Whatever carries `v1` keeps its meaning for ever. Fields may be added; a reader ignores those it does
+not know, so that service N serves client N-1 and the reverse.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+#: Sent with every message; the service refuses a version it does not know with a clear error.
+CONTRACT_VERSION: Final = 1
+CONTRACT_HEADER: Final = "unhurried_contract"
+
+#: Where the call came from (HTTP request, task, beat, command, shell; call site). Never a prompt.
+ORIGIN_HEADER: Final = "unhurried_origin"
+
+#: The queue that callbacks without a queue of their own go to; absent means Celery's own default.
+HOME_QUEUE_HEADER: Final = "unhurried_home_queue"
+
+#: `schema` of every result and error value on the wire.
+RESULT_SCHEMA: Final = 1
+
+#: A result whose output is longer travels as a reference (`output_ref`), so that chords stay small.
+OUTPUT_INLINE_BYTES_MAX: Final = 256 * 1024
+
+#: How long markers, stored outputs and chord keys live in Redis: a 24 h batch, its retries, a long weekend.
+REDIS_LIFETIME_S: Final = 8 * 24 * 3600
+
+
+class Tier(StrEnum):
+    """How soon the caller needs the answer, and so what it may cost."""
+
+    SYNC = "sync"
+    NEAR_REAL_TIME = "near-real-time"
+    BATCH = "batch"
+
+
+class Endpoint(StrEnum):
+    """A provider endpoint that a handle publishes to."""
+
+    MESSAGES = "messages"
+    RESPONSES = "responses"
+
+
+class OnFailure(StrEnum):
+    """What a ticket becomes when its job ends without an answer."""
+
+    #: The Celery task fails: errbacks run, a chord's body does not.
+    RAISE = "raise"
+    #: The Celery task succeeds with an error value: a chord of hundreds survives three bad lines.
+    RETURN = "return"
+
+
+TASK_NAMES: Final[dict[Endpoint, str]] = {
+    Endpoint.MESSAGES: "unhurried.messages.v1",
+    Endpoint.RESPONSES: "unhurried.responses.v1",
+}
+ENDPOINTS_BY_TASK: Final[dict[str, Endpoint]] = {name: end for end, name in TASK_NAMES.items()}
+EMAIL_TASK: Final = "unhurried.email.v1"
+
+#: The queue of each tier, and the one that notifications asked for by a canvas travel on.
+QUEUES: Final[dict[Tier, str]] = {
+    Tier.SYNC: "unhurried.sync",
+    Tier.NEAR_REAL_TIME: "unhurried.near-real-time",
+    Tier.BATCH: "unhurried.batch",
+}
+NOTIFY_QUEUE: Final = "unhurried.notify"
+CONTROL_QUEUE: Final = "unhurried.control"
+
+#: The custom Celery state of a ticket that is in the ledger. A custom state also keeps other workers'
+#: `revoke` from writing REVOKED over it without accounting for its chord (Celery 5.6.2 and later).
+ADMITTED_STATE: Final = "ADMITTED"
+
+
+def marker_key(task_id: str) -> str:
+    """The Redis key that says "this task was published"; its absence means `UnknownJob`."""
+    return f"unhurried:job:{task_id}"
+
+
+def output_key(result_id: str) -> str:
+    """The Redis key that holds an output too long to travel inside its result."""
+    return f"unhurried:output:{result_id}"
+
+
+class MailNotice(BaseModel):
+    """`notify=email.to(...)`: a mail to one person when this job is done."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: Annotated[str, Field(pattern="^email$")] = "email"
+    to: Annotated[str, Field(min_length=3, max_length=254)]
+    template: Annotated[str, Field(pattern="^[a-z0-9_-]{1,64}$")] = "ready"
+    subject: Annotated[str, Field(max_length=200)] | None = None
+    link: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class JobOptions(BaseModel):
+    """Ours, beside the SDK's own arguments: everything a call may say about how it is answered."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    tier: Tier
+    workload: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    #: Whom or what the answer is about, in the caller's words ("user:17"); never sent to a provider.
+    subject: Annotated[str, Field(max_length=200)] | None = None
+    #: The moment the input was true. Freshness counts from here. Default: when the call was published.
+    as_of: AwareDatetime | None = None
+    published_at: AwareDatetime | None = None
+    #: Seconds from publishing after which an answer is of no use.
+    deadline_s: Annotated[float, Field(gt=0, le=30 * 24 * 3600)] | None = None
+    #: Seconds from `as_of` for which the answer may be shown.
+    effective_for_s: Annotated[float, Field(gt=0)] | None = None
+    #: Names the job: the same key with the same request is another ticket on the same job.
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    on_failure: OnFailure = OnFailure.RAISE
+    notify: Annotated[list[MailNotice], Field(max_length=10)] = []
+    account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    tenant: Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$")] = "default"
+
+
+class Marker(BaseModel):
+    """What `unhurried:job:<task id>` holds, as JSON."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    tier: Tier
+    endpoint: str
+    published_at: datetime
+
+
+#: A message's keyword arguments: `{"request": {SDK arguments}, "options": {JobOptions}}`.
+Wire = dict[str, Any]

@@ -1,0 +1,137 @@
+"""What comes back: a plain dict on the wire, a `Result` in the hand."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PrivateAttr
+
+from unhurried.contract import RESULT_SCHEMA, Tier
+from unhurried.errors import JobFailed, StaleResult, failure
+
+_NANO_USD_PER_USD = 1_000_000_000
+
+
+class ErrorValue(BaseModel):
+    """Why a job ended without an answer, as a value (`on_failure="return"`)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    code: str
+    message: str
+    retryable: bool = False
+    request_id: str | None = None
+
+
+class Usage(BaseModel):
+    """Tokens of one answer, in one vocabulary for all providers. `input_tokens` includes cached ones."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class Result(BaseModel):
+    """One job's end, as the caller's task, chord body or view receives it.
+
+    Exactly one of `error` and an output is there: `ok` says which. Times are aware UTC; freshness
+    counts from `as_of`, the moment the input was true, not from when the model answered.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    wire_schema: int = Field(RESULT_SCHEMA, alias="schema")
+    job_id: str = ""
+    result_id: str | None = None
+    endpoint: str | None = None
+    model: str | None = None
+    tier: Tier | None = None
+    workload: str | None = None
+    subject: str | None = None
+    key: str | None = None
+    #: answered, refused, truncated, paused or incomplete; None where there is an error.
+    outcome: str | None = None
+    output_text: str | None = Field(None, alias="output")
+    #: Set instead of `output` where it is longer than 256 KB: the id under which Redis holds it.
+    output_ref: str | None = None
+    usage: Usage | None = None
+    #: None means that the price is unknown, never that it was free.
+    cost_nano_usd: int | None = None
+    as_of: AwareDatetime | None = None
+    produced_at: AwareDatetime | None = None
+    effective_until: AwareDatetime | None = None
+    provider_request_id: str | None = None
+    error: ErrorValue | None = None
+
+    _fetch: Callable[[str], str] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any], *, fetch: Callable[[str], str] | None = None) -> Self:
+        """Read a wire value. `fetch(result_id)` brings an output that travelled by reference.
+
+        Raises ValueError where the value is not one of ours.
+        """
+        if not isinstance(value, Mapping) or value.get("schema") != RESULT_SCHEMA:
+            msg = f"not a result of schema {RESULT_SCHEMA}: {type(value).__name__}"
+            raise ValueError(msg)
+        result = cls.model_validate(dict(value))
+        result._fetch = fetch  # noqa: SLF001 - our own private attribute, on a fresh instance
+        return result
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an answer."""
+        return self.error is None
+
+    @property
+    def output(self) -> str:
+        """The model's text. Raises the job's own error where there is none."""
+        if self.error is not None:
+            raise self.failure()
+        if self.output_text is None and self.output_ref is not None:
+            if self._fetch is None:
+                msg = (
+                    "this output travels by reference: parse it with Result.parse(value, fetch=...)"
+                )
+                raise ValueError(msg)
+            return self._fetch(self.output_ref)
+        return self.output_text or ""
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What the provider charged, in dollars; None where the price is unknown."""
+        if self.cost_nano_usd is None:
+            return None
+        return Decimal(self.cost_nano_usd) / _NANO_USD_PER_USD
+
+    def failure(self) -> JobFailed:
+        """The exception that says why there is no answer. Raises ValueError where there is one."""
+        if self.error is None:
+            msg = f"job {self.job_id} was answered"
+            raise ValueError(msg)
+        return failure({**self.error.model_dump(), "job_id": self.job_id})
+
+    def age(self, *, now: datetime | None = None) -> timedelta:
+        """Time since the input was true. Raises ValueError where nobody said when that was."""
+        if self.as_of is None:
+            msg = f"result of {self.job_id} carries no as_of"
+            raise ValueError(msg)
+        return (now or datetime.now(UTC)) - self.as_of
+
+    def require_fresh(self, max_staleness: timedelta, *, now: datetime | None = None) -> Self:
+        """This result, if it is younger than `max_staleness` and still effective; else StaleResult."""
+        now = now or datetime.now(UTC)
+        age = self.age(now=now)
+        expired = self.effective_until is not None and now > self.effective_until
+        if age > max_staleness or expired:
+            assert self.as_of is not None
+            tolerated = max_staleness
+            if expired and self.effective_until is not None:
+                tolerated = min(max_staleness, self.effective_until - self.as_of)
+            raise StaleResult(self.job_id, age.total_seconds(), tolerated.total_seconds())
+        return self
