@@ -1,0 +1,73 @@
+"""Tell Redis what the ledger has admitted: states that callers see, and chord keys that must last."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from celery import Celery
+
+from app.ledger.admission import Admitted
+from app.policy.admission import JobDraft
+from unhurried.contract import ADMITTED_STATE, REDIS_LIFETIME_S, Marker, Tier, marker_key
+
+_CHORD_SUFFIXES: Final = (".j", ".t", ".s", ".d")
+
+
+class Announcer:
+    """Everything here may be repeated or lost: the ledger is the truth, this is for who looks early."""
+
+    def __init__(
+        self, *, app: Celery, client: Any, key_prefix: str, wake: Callable[[], None]
+    ) -> None:
+        self._backend = app.backend
+        self._client = client
+        self._key_prefix = key_prefix
+        self._wake = wake
+
+    def admitted(self, admitted: Sequence[Admitted]) -> None:
+        """Mark tickets as admitted, make chord counters outlive a batch, wake completion if needed."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for one in admitted:
+                self._mark(pipe, one)
+            pipe.execute()
+        if any(one.ready for one in admitted):
+            self._wake()
+
+    def refresh_chords(self, group_ids: Sequence[str]) -> None:
+        """Keep the counters of open chords alive: a caller's default lifetime is one day."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for group_id in group_ids:
+                self._keep_chord(pipe, group_id)
+            pipe.execute()
+
+    def _mark(self, pipe: Any, one: Admitted) -> None:
+        message = one.message
+        if isinstance(one.decision, JobDraft):
+            marker = Marker(
+                tier=one.decision.tier,
+                endpoint=one.decision.endpoint,
+                published_at=one.decision.published_at,
+            )
+        else:
+            marker = Marker(
+                tier=Tier.BATCH, endpoint=message.task_name, published_at=datetime.now(UTC)
+            )
+        key = self._key_prefix + marker_key(message.task_id)
+        pipe.set(key, marker.model_dump_json(), ex=REDIS_LIFETIME_S, nx=True)
+        if not one.ready and not message.ignore_result:
+            meta = {"status": ADMITTED_STATE, "result": None, "task_id": message.task_id}
+            pipe.set(
+                self._backend.get_key_for_task(message.task_id),
+                self._backend.encode({**meta, "traceback": None, "children": []}),
+                ex=REDIS_LIFETIME_S,
+                nx=True,
+            )
+        if message.in_chord and message.group_id:
+            self._keep_chord(pipe, message.group_id)
+
+    def _keep_chord(self, pipe: Any, group_id: str) -> None:
+        for suffix in _CHORD_SUFFIXES:
+            pipe.expire(
+                self._backend.get_key_for_group(group_id, suffix), REDIS_LIFETIME_S, gt=True
+            )
+        pipe.expire(self._backend.get_key_for_group(group_id), REDIS_LIFETIME_S, gt=True)

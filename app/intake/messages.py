@@ -1,0 +1,174 @@
+"""Celery's message as it lies in Redis, taken apart and decided upon. Nothing here touches a server."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kombu.exceptions import KombuError
+from kombu.serialization import loads
+
+from app.ledger.admission import Admission, MailDraft, Message
+from app.ledger.notifications import email_id
+from app.policy import admission, mail
+from app.policy.admission import Refusal, Rules
+from unhurried.contract import (
+    CONTRACT_HEADER,
+    CONTRACT_VERSION,
+    EMAIL_TASK,
+    ENDPOINTS_BY_TASK,
+    ORIGIN_HEADER,
+)
+
+#: What arrives is another party's: nothing but JSON is ever decoded.
+_ACCEPTED: Final = ("json", "application/json")
+
+
+class Unreadable(ValueError):  # noqa: N818 - reads as what it says
+    """A message without so much as a task id: nobody can be told, so it is kept for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    args: list[Any]
+    kwargs: dict[str, Any]
+    embed: dict[str, Any]
+
+
+def read(raw: bytes, *, now: datetime, rules: Rules) -> Admission:
+    """One message and what is to become of it. Raises Unreadable where it names no task."""
+    envelope = _envelope(raw)
+    headers, properties = envelope["headers"], envelope.get("properties") or {}
+    body = _body(envelope, properties)
+    try:
+        call = _call(envelope, body)
+    except ValueError as error:
+        message = _message(envelope, headers, properties, body, _Call([], {}, {}))
+        return Admission(message=message, decision=Refusal(code="unreadable", message=str(error)))
+    message = _message(envelope, headers, properties, body, call)
+    return Admission(message=message, decision=_decide(message, headers, call, now, rules))
+
+
+def _envelope(raw: bytes) -> dict[str, Any]:
+    try:
+        envelope = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"not JSON: {error}") from None
+    headers = envelope.get("headers") if isinstance(envelope, dict) else None
+    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
+        raise Unreadable("no task id: not a Celery message of protocol 2")
+    if not isinstance(headers.get("task"), str) or not isinstance(envelope.get("body"), str):
+        raise Unreadable("no task name or no body: not a Celery message of protocol 2")
+    return envelope
+
+
+def _body(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> bytes:
+    if properties.get("body_encoding") == "base64":
+        try:
+            return base64.b64decode(envelope["body"], validate=True)
+        except binascii.Error as error:
+            raise Unreadable(f"the body is not base64: {error}") from None
+    return str(envelope["body"]).encode("utf-8", "surrogatepass")
+
+
+def _call(envelope: Mapping[str, Any], body: bytes) -> _Call:
+    try:
+        decoded = loads(
+            body, envelope.get("content-type"), envelope.get("content-encoding"), accept=_ACCEPTED
+        )
+        args, kwargs, embed = decoded
+    except (KombuError, ValueError, TypeError, RecursionError, LookupError) as error:
+        raise ValueError(f"the message body cannot be read as JSON: {error}") from None
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
+        raise ValueError("the message body is not Celery's (args, kwargs, embed)")  # noqa: TRY004 - one refusal
+    return _Call(list(args), kwargs, embed if isinstance(embed, dict) else {})
+
+
+def _message(
+    envelope: Mapping[str, Any],
+    headers: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    body: bytes,
+    call: _Call,
+) -> Message:
+    chord = call.embed.get("chord")
+    origin = headers.get(ORIGIN_HEADER)
+    return Message(
+        task_id=headers["id"],
+        task_name=headers["task"],
+        context_digest=_context_digest(headers, call.embed),
+        headers=json.dumps(headers).encode(),
+        properties=json.dumps(properties).encode(),
+        body=body,
+        content_type=str(envelope.get("content-type") or "application/json"),
+        content_encoding=str(envelope.get("content-encoding") or "utf-8"),
+        group_id=headers.get("group"),
+        root_id=headers.get("root_id"),
+        in_chord=chord is not None,
+        ignore_result=bool(headers.get("ignore_result")),
+        origin=json.dumps(origin).encode() if origin is not None else None,
+    )
+
+
+def _context_digest(headers: Mapping[str, Any], embed: Mapping[str, Any]) -> bytes:
+    """What tells two uses of one signature apart: everything that is to happen after it."""
+    context = {
+        "group": headers.get("group"),
+        "group_index": headers.get("group_index"),
+        **{name: embed.get(name) for name in ("chord", "chain", "callbacks", "errbacks")},
+    }
+    return hashlib.sha256(json.dumps(context, sort_keys=True, default=str).encode()).digest()
+
+
+def _decide(
+    message: Message, headers: Mapping[str, Any], call: _Call, now: datetime, rules: Rules
+) -> Any:
+    version = headers.get(CONTRACT_HEADER, CONTRACT_VERSION)
+    if version != CONTRACT_VERSION:
+        return Refusal(
+            code="contract_version",
+            message=f"this service speaks contract {CONTRACT_VERSION}, the message {version!r}: "
+            "deploy the service before its callers",
+        )
+    if message.task_name == EMAIL_TASK:
+        return _mail(message, call)
+    endpoint = ENDPOINTS_BY_TASK.get(message.task_name)
+    if endpoint is None:
+        return Refusal(code="unknown_task", message=f"no task {message.task_name!r} is served here")
+    return admission.decide(
+        endpoint=endpoint,
+        task_id=message.task_id,
+        args=call.args,
+        kwargs=call.kwargs,
+        eta=_moment(headers.get("eta")),
+        expires=_moment(headers.get("expires")),
+        now=now,
+        rules=rules,
+    )
+
+
+def _mail(message: Message, call: _Call) -> MailDraft | Refusal:
+    try:
+        payload = mail.draft(call.args, call.kwargs)
+    except ValueError as error:
+        return Refusal(code="invalid_request", message=str(error))
+    return MailDraft(
+        id=email_id(message.task_id, message.context_digest),
+        tenant="default",
+        payload=json.dumps(payload).encode(),
+    )
+
+
+def _moment(value: Any) -> datetime | None:
+    """Celery's eta and expires travel as ISO text; without an offset they are UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,139 @@
+"""Take messages from the Redis lists into the ledger without ever holding the only copy in memory.
+
+kombu pops a message before it records it elsewhere, and loses it when the process is killed in
+between. Here one script moves messages to a list of this pump's own; they are removed only after the
+ledger has committed them. A pump that died leaves its list behind, and the next one admits it again:
+tickets are unique, so that changes nothing.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+import redis
+from sqlalchemy import Engine
+
+from app.intake import messages
+from app.ledger import admission, engine as ledger
+from app.ledger.admission import Admission, Admitted
+from app.observe.log import tell
+from app.policy.admission import Rules
+
+#: kombu keeps each priority in a list of its own, and callers may use any of ten steps.
+_PRIORITY_SEPARATOR: Final = "\x06\x16"
+_PRIORITY_STEPS: Final = range(10)
+#: Lists of a dead pump that one sweep admits.
+_STALE_LISTS_MAX: Final = 100
+
+_RESERVE: Final = """
+local left = tonumber(ARGV[1])
+local taken = {}
+for i = 3, #KEYS do
+  if left <= 0 then break end
+  local found = redis.call('RPOP', KEYS[i], left)
+  if found then
+    for j = 1, #found do taken[#taken + 1] = found[j] end
+    left = left - #found
+  end
+end
+if #taken > 0 then
+  for i = 1, #taken, 1000 do
+    redis.call('RPUSH', KEYS[1], unpack(taken, i, math.min(i + 999, #taken)))
+  end
+  redis.call('ZADD', KEYS[2], redis.call('TIME')[1], KEYS[1])
+end
+return taken
+"""
+
+
+class Pump:
+    """One pump over some queues. Any number may run at once; each message goes to one of them."""
+
+    def __init__(
+        self,
+        *,
+        client: "redis.Redis[bytes] | Any",
+        engine: Engine,
+        announce: "Announcer",
+        queues: Sequence[str],
+        rules: Rules,
+        key_prefix: str,
+        messages_max: int,
+        stale_after_s: float,
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._announce = announce
+        self._rules = rules
+        self._messages_max = messages_max
+        self._stale_after_s = stale_after_s
+        self._index = f"{key_prefix}unhurried:intake"
+        self._prefix = f"{key_prefix}unhurried:intake:"
+        self._queues = [
+            f"{key_prefix}{queue}" + (f"{_PRIORITY_SEPARATOR}{step}" if step else "")
+            for queue in queues
+            for step in _PRIORITY_STEPS
+        ]
+        self._reserve = client.register_script(_RESERVE)
+
+    def run_once(self) -> int:
+        """Take up to `messages_max` messages in; how many there were. Safe to kill anywhere."""
+        reserved_at = f"{self._prefix}{uuid4()}"
+        raw = self._reserve(
+            keys=[reserved_at, self._index, *self._queues], args=[self._messages_max]
+        )
+        if raw:
+            self._take_in(raw)
+            self._forget(reserved_at)
+        return len(raw)
+
+    def recover(self) -> int:
+        """Admit what pumps that died had reserved; how many messages there were."""
+        oldest = time.time() - self._stale_after_s
+        stale = self._client.zrangebyscore(
+            self._index, "-inf", oldest, start=0, num=_STALE_LISTS_MAX
+        )
+        count = 0
+        for key in stale:
+            raw = self._client.lrange(key, 0, -1)
+            if raw:
+                self._take_in(raw)
+            self._forget(key)
+            count += len(raw)
+        if count:
+            tell("intake_recovered", warning=True, messages_count=count)
+        return count
+
+    def _take_in(self, raw: Sequence[bytes]) -> list[Admitted]:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            readable: list[Admission] = []
+            for message in raw:
+                try:
+                    readable.append(messages.read(message, now=now, rules=self._rules))
+                except messages.Unreadable as reason:
+                    admission.quarantine(
+                        connection,
+                        source="intake",
+                        reason=str(reason),
+                        raw=message,
+                        digest=hashlib.sha256(b"intake\0" + message).digest(),
+                        at=now,
+                    )
+            admitted = admission.admit(connection, readable, at=now)
+        self._announce.admitted(admitted)
+        tell(
+            "admitted",
+            messages_count=len(raw),
+            ready_count=sum(one.ready for one in admitted),
+            unreadable_count=len(raw) - len(readable),
+        )
+        return admitted
+
+    def _forget(self, key: str | bytes) -> None:
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.zrem(self._index, key)
+            pipe.execute()

@@ -1,0 +1,219 @@
+"""Take messages into the ledger: tickets, and the jobs they wait for. May be repeated without effect."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.ledger import notifications, schema
+from app.policy.admission import JobDraft, Refusal
+from app.policy.lifecycle import ENDED, JobState
+from app.policy.tickets import TicketState
+from unhurried.contract import MailNotice, OnFailure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A Celery message as it came, taken apart but not changed."""
+
+    task_id: str
+    task_name: str
+    context_digest: bytes
+    headers: bytes
+    properties: bytes
+    body: bytes = field(repr=False)
+    content_type: str
+    content_encoding: str
+    group_id: str | None
+    root_id: str | None
+    in_chord: bool
+    #: The caller wants no result stored; nothing may be written under its task id.
+    ignore_result: bool
+    origin: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailDraft:
+    """A mail that a canvas asked for: `email` as a link, a chain step or a chord's body."""
+
+    id: UUID
+    tenant: str
+    payload: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """One message and what policy made of it."""
+
+    message: Message
+    decision: JobDraft | MailDraft | Refusal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admitted:
+    """What came of one admission."""
+
+    message: Message
+    decision: JobDraft | MailDraft | Refusal
+    #: Whether the ticket can be completed at once.
+    ready: bool
+
+
+def admit(
+    connection: Connection, admissions: Sequence[Admission], *, at: datetime
+) -> list[Admitted]:
+    """Record the messages; commit afterwards, then forget them at the broker.
+
+    A key that names a job with another request becomes a refusal with code `idempotency_conflict`.
+    A job that has ended already makes the ticket ready at once.
+    """
+    drafts = {a.decision.id: a.decision for a in admissions if isinstance(a.decision, JobDraft)}
+    states = _insert_jobs(connection, list(drafts.values()), at)
+    admitted = [_place(admission, states) for admission in admissions]
+    _insert_tickets(connection, admitted, at)
+    _insert_mails(connection, admitted, at)
+    answered = [
+        one.decision.id for one in admitted if one.ready and isinstance(one.decision, JobDraft)
+    ]
+    notifications.stage(connection, answered, at=at)
+    return admitted
+
+
+def _insert_jobs(
+    connection: Connection, drafts: Sequence[JobDraft], at: datetime
+) -> dict[UUID, tuple[bytes, JobState]]:
+    if not drafts:
+        return {}
+    rows = [_job_row(draft, at) for draft in drafts]
+    statement = insert(schema.job).on_conflict_do_nothing().returning(schema.job.c.id)
+    fresh = {row.id for row in connection.execute(statement, rows)}
+    known = [draft.id for draft in drafts if draft.id not in fresh]
+    states = {draft.id: (draft.fingerprint, JobState.WAITING) for draft in drafts}
+    if known:
+        # FOR SHARE: a job that is being settled now is seen either as ended, or not before our ticket
+        # is there to be made ready with the others.
+        found = connection.execute(
+            text("""
+                SELECT id, fingerprint, state FROM job
+                WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR SHARE
+            """),
+            {"ids": known},
+        )
+        states |= {row.id: (bytes(row.fingerprint), JobState(row.state)) for row in found}
+    return states
+
+
+def _place(admission: Admission, states: dict[UUID, tuple[bytes, JobState]]) -> Admitted:
+    decision = admission.decision
+    ready = isinstance(decision, Refusal)
+    if isinstance(decision, JobDraft):
+        fingerprint, state = states[decision.id]
+        ready = state in ENDED
+        if fingerprint != decision.fingerprint:
+            decision = _conflict(decision)
+            ready = True
+    return Admitted(message=admission.message, decision=decision, ready=ready)
+
+
+def _conflict(draft: JobDraft) -> Refusal:
+    named = f"idempotency key {draft.key!r}" if draft.key else "this task id"
+    return Refusal(
+        code="idempotency_conflict",
+        message=f"{named} already names a job with another request; use a new key",
+        on_failure=draft.on_failure,
+    )
+
+
+def _insert_tickets(connection: Connection, admitted: Sequence[Admitted], at: datetime) -> None:
+    if admitted:
+        rows = [_ticket_row(one, at) for one in admitted]
+        connection.execute(insert(schema.ticket).on_conflict_do_nothing(), rows)
+
+
+def _insert_mails(connection: Connection, admitted: Sequence[Admitted], at: datetime) -> None:
+    """Stage the mails that a canvas asked for; each completes its ticket once it is delivered."""
+    for one in admitted:
+        if not isinstance(one.decision, MailDraft):
+            continue
+        connection.execute(
+            text("""
+                INSERT INTO notification
+                  (id, tenant, kind, ticket_id, payload, state, created_at, next_at)
+                SELECT :id, :tenant, 'email', ticket.id, :payload, 'new', :at, :at
+                FROM ticket WHERE task_id = :task_id AND context_digest = :digest
+                ON CONFLICT DO NOTHING
+            """),
+            {
+                "id": one.decision.id,
+                "tenant": one.decision.tenant,
+                "payload": one.decision.payload,
+                "at": at,
+                "task_id": one.message.task_id,
+                "digest": one.message.context_digest,
+            },
+        )
+
+
+def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
+    same = (
+        "id tenant endpoint provider account model key fingerprint workload subject tier request "
+        "request_tokens prefix_digest as_of published_at ready_at due_at effective_for_s attempts_max"
+    )
+    row = {name: getattr(draft, name) for name in same.split()}
+    return row | {
+        "request_bytes": len(draft.request),
+        "state": JobState.WAITING,
+        "admitted_at": at,
+    }
+
+
+def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:
+    message, decision = one.message, one.decision
+    same = (
+        "task_id task_name context_digest headers properties body content_type content_encoding "
+        "group_id root_id in_chord origin"
+    )
+    row: dict[str, Any] = {name: getattr(message, name) for name in same.split()}
+    row |= {
+        "job_id": None,
+        "tenant": "default",
+        "on_failure": OnFailure.RAISE,
+        "notify": None,
+        "end": None,
+        "state": TicketState.READY if one.ready else TicketState.OPEN,
+        "admitted_at": at,
+        "ready_at": at if one.ready else None,
+    }
+    match decision:
+        case JobDraft():
+            row |= {"job_id": decision.id, "tenant": decision.tenant}
+            row |= {"on_failure": decision.on_failure, "notify": _notices(decision.notify)}
+        case MailDraft():
+            row |= {"tenant": decision.tenant}
+        case Refusal():
+            row |= {"on_failure": decision.on_failure, "end": _refused(decision)}
+    return row
+
+
+def _notices(notices: Sequence[MailNotice]) -> bytes | None:
+    if not notices:
+        return None
+    return json.dumps([notice.model_dump(mode="json") for notice in notices]).encode()
+
+
+def _refused(refusal: Refusal) -> bytes:
+    error = {"code": refusal.code, "message": refusal.message, "retryable": False}
+    return json.dumps({"error": error}).encode()
+
+
+def quarantine(
+    connection: Connection, *, source: str, reason: str, raw: bytes, digest: bytes, at: datetime
+) -> None:
+    """Keep what could not be understood, once."""
+    row = {"source": source, "reason": reason, "raw": raw, "digest": digest, "at": at}
+    connection.execute(insert(schema.quarantine).values(row).on_conflict_do_nothing())

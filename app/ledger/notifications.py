@@ -1,0 +1,193 @@
+"""The outbox of mails and webhooks: staged with the end they tell of, delivered afterwards.
+
+A row that is `sending` past its lease was interrupted while the mail server had it: nobody knows
+whether the person got it. It becomes `unknown` and is never sent again by itself.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection, text
+
+_NAMESPACE: Final = UUID("c1de6f0a-3c58-4f5a-9a0e-756e68757272")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A notification to be delivered now; `attempts` counts this one."""
+
+    id: UUID
+    tenant: str
+    kind: str
+    ticket_id: int | None
+    job_id: UUID | None
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> None:
+    """Stage what the ready tickets of these jobs asked for with `notify=`. May be repeated."""
+    if not job_ids:
+        return
+    rows = connection.execute(
+        text("""
+            SELECT ticket.id, ticket.tenant, ticket.task_id, ticket.notify, job.id AS job_id,
+                   job.state, job.error_code, job.workload, job.subject, job.as_of, job.produced_at,
+                   job.effective_until
+            FROM ticket JOIN job ON job.id = ticket.job_id
+            WHERE ticket.job_id = ANY(CAST(:ids AS uuid[])) AND ticket.notify IS NOT NULL
+              AND ticket.state = 'ready'
+        """),
+        {"ids": list(job_ids)},
+    )
+    staged = [
+        {
+            "id": uuid5(_NAMESPACE, f"{row.id}:{index}"),
+            "tenant": row.tenant,
+            "kind": notice["kind"],
+            "job_id": row.job_id,
+            "payload": json.dumps(notice | {"about": _about(row)}).encode(),
+            "at": at,
+        }
+        for row in rows
+        for index, notice in enumerate(json.loads(bytes(row.notify)))
+    ]
+    if staged:
+        connection.execute(
+            text("""
+                INSERT INTO notification (id, tenant, kind, job_id, payload, state, created_at, next_at)
+                VALUES (:id, :tenant, :kind, :job_id, :payload, 'new', :at, :at)
+                ON CONFLICT DO NOTHING
+            """),
+            staged,
+        )
+
+
+def _about(row: Any) -> dict[str, Any]:
+    """What a template may say of one job: names, counts and times, never a prompt or an answer."""
+    return {
+        "jobs": 1,
+        "failed": int(row.state != "succeeded"),
+        "state": row.state,
+        "code": row.error_code,
+        "job_id": str(row.job_id),
+        "task_id": row.task_id,
+        "workload": row.workload,
+        "subject": row.subject,
+        "as_of": row.as_of.isoformat() if row.as_of else None,
+        "produced_at": row.produced_at.isoformat() if row.produced_at else None,
+        "effective_until": row.effective_until.isoformat() if row.effective_until else None,
+    }
+
+
+def email_id(task_id: str, context_digest: bytes) -> UUID:
+    """The id of the mail that an `email` task asks for: the same message always gives the same one."""
+    return uuid5(_NAMESPACE, f"task:{task_id}:{context_digest.hex()}")
+
+
+def claim(connection: Connection, *, at: datetime, lease: timedelta, limit: int = 50) -> list[Due]:
+    """Take notifications that are due; nobody else takes them until the lease is over."""
+    rows = connection.execute(
+        text("""
+            UPDATE notification SET leased_until = :until, attempts = attempts + 1
+            WHERE id IN (
+              SELECT id FROM notification
+              WHERE state = 'new' AND next_at <= :at AND (leased_until IS NULL OR leased_until < :at)
+              ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED
+            )
+            RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
+        """),
+        {"at": at, "until": at + lease, "limit": limit},
+    )
+    return [
+        Due(**{**row._asdict(), "payload": json.loads(bytes(row.payload))}) for row in rows.all()
+    ]
+
+
+def sending(connection: Connection, notification_id: UUID, *, attempts: int) -> bool:
+    """Record that from here on the receiver may have it; False where somebody else took it over."""
+    return bool(
+        connection.execute(
+            text("""
+                UPDATE notification SET state = 'sending'
+                WHERE id = :id AND state = 'new' AND attempts = :attempts
+            """),
+            {"id": notification_id, "attempts": attempts},
+        ).rowcount
+    )
+
+
+def delivered(connection: Connection, due: Due, *, at: datetime) -> None:
+    """Record that the receiver has it, and make the ticket that asked for it ready."""
+    _end(connection, due, "done", {"schema": 1, "notification_id": str(due.id)}, at=at)
+
+
+def dead(connection: Connection, due: Due, *, at: datetime, reason: str) -> None:
+    """Give up: the receiver refused it for good, or every attempt failed."""
+    error = {"code": "notification_failed", "message": reason, "retryable": False}
+    _end(connection, due, "dead", {"error": error}, at=at, reason=reason)
+
+
+def unknown(connection: Connection, due: Due, *, at: datetime, reason: str) -> None:
+    """The receiver's reply was lost. It is not sent again: two mails are worse than a held one."""
+    end = {"schema": 1, "notification_id": str(due.id), "delivery": "unknown"}
+    _end(connection, due, "unknown", end, at=at, reason=reason)
+
+
+def again(connection: Connection, due: Due, *, next_at: datetime, reason: str) -> None:
+    """A definite no: try again at `next_at`."""
+    connection.execute(
+        text("""
+            UPDATE notification
+            SET state = 'new', next_at = :next_at, leased_until = NULL, last_error = :reason
+            WHERE id = :id AND attempts = :attempts AND state IN ('new', 'sending')
+        """),
+        {"id": due.id, "next_at": next_at, "reason": reason, "attempts": due.attempts},
+    )
+
+
+def interrupted(connection: Connection, *, at: datetime, limit: int = 100) -> list[Due]:
+    """Notifications whose sender died while the receiver may have had them."""
+    rows = connection.execute(
+        text("""
+            SELECT id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
+            FROM notification WHERE state = 'sending' AND leased_until < :at LIMIT :limit
+        """),
+        {"at": at, "limit": limit},
+    )
+    return [
+        Due(**{**row._asdict(), "payload": json.loads(bytes(row.payload))}) for row in rows.all()
+    ]
+
+
+def _end(
+    connection: Connection,
+    due: Due,
+    state: str,
+    end: dict[str, Any],
+    *,
+    at: datetime,
+    reason: str | None = None,
+) -> None:
+    moved = connection.execute(
+        text("""
+            UPDATE notification
+            SET state = :state, last_error = :reason,
+                sent_at = CASE WHEN :state = 'done' THEN CAST(:at AS timestamptz) END
+            WHERE id = :id AND state IN ('new', 'sending')
+        """),
+        {"id": due.id, "state": state, "reason": reason, "at": at},
+    ).rowcount
+    if moved and due.ticket_id is not None:
+        connection.execute(
+            text("""
+                UPDATE ticket SET state = 'ready', ready_at = :at, "end" = :end
+                WHERE id = :id AND state = 'open'
+            """),
+            {"id": due.ticket_id, "at": at, "end": json.dumps(end).encode()},
+        )

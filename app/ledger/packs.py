@@ -1,0 +1,150 @@
+"""Waiting jobs as packing sees them, and packs once they are decided."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, insert, text
+
+from app.ledger import moves, schema
+from app.policy.lifecycle import SubmissionState
+from app.policy.names import submission_token
+from app.policy.packing import Candidate, LaneKey, PackPlan
+from unhurried.contract import Tier
+
+#: Two of the largest provider batches: a backlog drains at full pack size within bounded memory.
+CANDIDATES_MAX = 200_000
+
+#: Rows read at a time where a whole pack streams through.
+_PAGE = 500
+
+
+def candidates(
+    connection: Connection, *, at: datetime, limit: int = CANDIDATES_MAX
+) -> list[Candidate]:
+    """Batch jobs that may be packed at `at`, oldest first, lanes that are paused left out."""
+    rows = connection.execution_options(yield_per=5000).execute(
+        text("""
+            SELECT job.id, job.provider, job.account, job.endpoint, job.model, job.betas,
+                   job.request_bytes, job.request_tokens, job.prefix_digest, job.ready_at, job.due_at
+            FROM job
+            LEFT JOIN lane ON lane.provider = job.provider AND lane.account = job.account
+                          AND lane.model IN ('', job.model)
+                          AND (lane.paused_at IS NOT NULL OR lane.not_before > :at)
+            WHERE job.state = 'waiting' AND job.tier = 'batch' AND job.ready_at <= :at
+              AND lane.provider IS NULL
+            ORDER BY job.ready_at LIMIT :limit
+        """),
+        {"at": at, "limit": limit},
+    )
+    lanes: dict[tuple[str, str, str, str, str], LaneKey] = {}
+    found = []
+    for row in rows:
+        words = (row.provider, row.account, row.endpoint, row.model, row.betas)
+        found.append(
+            Candidate(
+                job_id=row.id,
+                lane=lanes.setdefault(words, LaneKey(*words)),
+                request_bytes=row.request_bytes,
+                tokens=row.request_tokens,
+                prefix=bytes(row.prefix_digest),
+                ready_at=row.ready_at,
+                due_at=row.due_at,
+            )
+        )
+    return found
+
+
+def make(connection: Connection, plan: PackPlan, *, at: datetime) -> UUID | None:
+    """Record a pack, its first submission and an attempt of each job, in one transaction.
+
+    Jobs that stopped waiting meanwhile are left out; None where none is left. The partial unique
+    index on live items refuses a job that is in another live pack.
+    """
+    pack_id, submission_id = uuid4(), uuid4()
+    ids = [candidate.job_id for candidate in plan.jobs]
+    taken = moves.take_off(connection, ids, tier=Tier.BATCH, submission_id=submission_id, at=at)
+    ordered = [job_id for job_id in ids if job_id in taken]
+    if not ordered:
+        return None
+    _insert_pack(connection, plan, pack_id, len(ordered), at)
+    _insert_items(connection, pack_id, ordered, taken)
+    plan_submission(connection, pack_id, submission_id, plan.lane, attempt=1, at=at)
+    return submission_id
+
+
+def _insert_pack(
+    connection: Connection, plan: PackPlan, pack_id: UUID, jobs_count: int, at: datetime
+) -> None:
+    connection.execute(
+        insert(schema.pack).values(
+            id=pack_id,
+            provider=plan.lane.provider,
+            account=plan.lane.account,
+            endpoint=plan.lane.endpoint,
+            model=plan.lane.model,
+            betas=plan.lane.betas,
+            jobs_count=jobs_count,
+            bytes_count=plan.bytes_count,
+            tokens_count=plan.tokens_count,
+            reason=plan.reason,
+            created_at=at,
+        )
+    )
+
+
+def _insert_items(
+    connection: Connection, pack_id: UUID, ordered: Sequence[UUID], attempts: dict[UUID, int]
+) -> None:
+    connection.execute(
+        text("""
+            INSERT INTO pack_item (pack_id, seq, job_id, attempt, active)
+            SELECT :pack_id, m.seq - 1, m.job_id, m.attempt, true
+            FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]))
+                 WITH ORDINALITY AS m(job_id, attempt, seq)
+        """),
+        {
+            "pack_id": pack_id,
+            "ids": list(ordered),
+            "attempts": [attempts[job_id] for job_id in ordered],
+        },
+    )
+
+
+def plan_submission(
+    connection: Connection,
+    pack_id: UUID,
+    submission_id: UUID,
+    lane: LaneKey,
+    *,
+    attempt: int,
+    at: datetime,
+) -> None:
+    """Record that a pack is to be handed over. One live submission a pack, by index."""
+    connection.execute(
+        insert(schema.submission).values(
+            id=submission_id,
+            token=submission_token(submission_id),
+            pack_id=pack_id,
+            attempt=attempt,
+            provider=lane.provider,
+            account=lane.account,
+            workspace=f"{lane.provider}/{lane.account}",
+            state=SubmissionState.PLANNED,
+            created_at=at,
+        )
+    )
+
+
+def requests(connection: Connection, pack_id: UUID) -> Iterator[tuple[UUID, bytes]]:
+    """Every request of a pack in body order, streamed: memory holds one page of them."""
+    rows = connection.execution_options(yield_per=_PAGE).execute(
+        text("""
+            SELECT pack_item.job_id, job.request FROM pack_item
+            JOIN job ON job.id = pack_item.job_id
+            WHERE pack_item.pack_id = :pack_id ORDER BY pack_item.seq
+        """),
+        {"pack_id": pack_id},
+    )
+    for row in rows:
+        yield row.job_id, bytes(row.request)

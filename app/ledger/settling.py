@@ -1,0 +1,123 @@
+"""Settle result lines in transactions of some hundred: money booked, items closed, jobs moved."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from app.ledger import moves
+from app.policy.lifecycle import Move
+from app.policy.outcomes import Usage
+from app.policy.settling import Standing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Charge:
+    """One billed line. `nano_usd` None is an unknown price."""
+
+    source: str
+    line: str
+    provider: str
+    account: str
+    job_id: UUID | None
+    model: str
+    batch: bool
+    usage: Usage
+    nano_usd: int | None
+
+
+def standings(connection: Connection, pack_id: UUID) -> dict[UUID, Standing]:
+    """How every job stands whose line of this pack is not settled yet."""
+    rows = connection.execution_options(yield_per=5000).execute(
+        text("""
+            SELECT pack_item.job_id, pack_item.attempt, job.uncounted, job.attempts_max, job.due_at,
+                   job.cancel_requested_at IS NOT NULL AS cancel_requested
+            FROM pack_item JOIN job ON job.id = pack_item.job_id
+            WHERE pack_item.pack_id = :pack_id AND pack_item.active
+        """),
+        {"pack_id": pack_id},
+    )
+    return {
+        row.job_id: Standing(
+            job_id=row.job_id,
+            attempt=row.attempt,
+            counted=row.attempt - row.uncounted,
+            attempts_max=row.attempts_max,
+            due_at=row.due_at,
+            cancel_requested=row.cancel_requested,
+        )
+        for row in rows
+    }
+
+
+def tokens(connection: Connection, pack_id: UUID) -> tuple[str | None, set[UUID]]:
+    """The token of the pack's live submission, and every job the pack was made of."""
+    token = connection.execute(
+        text("SELECT token FROM submission WHERE pack_id = :id AND state = 'accepted'"),
+        {"id": pack_id},
+    ).scalar_one_or_none()
+    jobs = connection.execute(
+        text("SELECT job_id FROM pack_item WHERE pack_id = :id"), {"id": pack_id}
+    )
+    return token, set(jobs.scalars())
+
+
+def settle(
+    connection: Connection,
+    pack_id: UUID,
+    decided: Sequence[Move],
+    charges: Sequence[Charge],
+    *,
+    at: datetime,
+) -> set[UUID]:
+    """Book the lines and move their jobs, once; the jobs that moved. May be repeated in any split.
+
+    A charge is booked even where its job has long ended: the provider billed it.
+    """
+    book(connection, charges, at=at)
+    closed = connection.execute(
+        text("""
+            UPDATE pack_item SET active = false
+            WHERE pack_id = :pack_id AND active AND job_id = ANY(CAST(:ids AS uuid[]))
+            RETURNING job_id
+        """),
+        {"pack_id": pack_id, "ids": [move.job_id for move in decided]},
+    )
+    first = set(closed.scalars())
+    return moves.apply(connection, [move for move in decided if move.job_id in first], at=at)
+
+
+def book(connection: Connection, charges: Sequence[Charge], *, at: datetime) -> None:
+    """Book billed lines; one that is booked already stays as it is."""
+    if not charges:
+        return
+    connection.execute(
+        text("""
+            INSERT INTO charge (source, line, provider, account, tenant, job_id, model, batch, usage,
+                                nano_usd, booked_at)
+            SELECT m.source, m.line, m.provider, m.account, job.tenant, m.job_id, m.model, m.batch,
+                   m.usage, m.nano_usd, :at
+            FROM unnest(
+              CAST(:sources AS text[]), CAST(:lines AS text[]), CAST(:providers AS text[]),
+              CAST(:accounts AS text[]), CAST(:job_ids AS uuid[]), CAST(:models AS text[]),
+              CAST(:batches AS boolean[]), CAST(:usages AS bytea[]), CAST(:nanos AS bigint[])
+            ) AS m(source, line, provider, account, job_id, model, batch, usage, nano_usd)
+            LEFT JOIN job ON job.id = m.job_id
+            ON CONFLICT DO NOTHING
+        """),
+        {
+            "sources": [charge.source for charge in charges],
+            "lines": [charge.line for charge in charges],
+            "providers": [charge.provider for charge in charges],
+            "accounts": [charge.account for charge in charges],
+            "job_ids": [charge.job_id for charge in charges],
+            "models": [charge.model for charge in charges],
+            "batches": [charge.batch for charge in charges],
+            "usages": [json.dumps(asdict(charge.usage)).encode() for charge in charges],
+            "nanos": [charge.nano_usd for charge in charges],
+            "at": at,
+        },
+    )

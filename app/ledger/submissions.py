@@ -1,0 +1,186 @@
+"""Submissions: the intent before the money is spent, and everything learned about it afterwards."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select, text, update
+from sqlalchemy.engine import Row
+
+from app.ledger import schema
+from app.policy.lifecycle import SubmissionState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """A submission and what its pack says of it."""
+
+    id: UUID
+    token: str
+    pack_id: UUID
+    attempt: int
+    provider: str
+    account: str
+    workspace: str
+    endpoint: str
+    model: str
+    state: SubmissionState
+    jobs_count: int
+    sha256: str | None
+    file_id: str | None
+    provider_batch_id: str | None
+    provider_status: str | None
+    created_at: datetime
+    accepted_at: datetime | None
+    downloads: int
+    refusals: int
+
+
+_OWN = (
+    "id token pack_id attempt provider account workspace state sha256 file_id provider_batch_id "
+    "provider_status created_at accepted_at downloads refusals"
+)
+_COLUMNS = (
+    *(schema.submission.c[name] for name in _OWN.split()),
+    schema.pack.c.endpoint,
+    schema.pack.c.model,
+    schema.pack.c.jobs_count,
+)
+
+
+def _read(row: Row[Any]) -> Submission:
+    return Submission(**{**row._asdict(), "state": SubmissionState(row.state)})
+
+
+def to_hand_over(connection: Connection, *, at: datetime, limit: int = 100) -> list[Submission]:
+    """Submissions that may be sent at `at`, oldest first; those of paused lanes are left out."""
+    table = schema.submission
+    paused = (
+        select(schema.lane.c.provider)
+        .where(schema.lane.c.provider == table.c.provider)
+        .where(schema.lane.c.account == table.c.account)
+        .where(schema.lane.c.model.in_(["", schema.pack.c.model]))
+        .where(schema.lane.c.paused_at.is_not(None))
+        .exists()
+    )
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .join(schema.pack, schema.pack.c.id == table.c.pack_id)
+        .where(table.c.state.in_([SubmissionState.PLANNED, SubmissionState.UPLOADED]))
+        .where((table.c.not_before.is_(None)) | (table.c.not_before <= at))
+        .where(~paused)
+        .order_by(table.c.created_at)
+        .limit(limit)
+    )
+    return [_read(row) for row in rows]
+
+
+def to_poll(connection: Connection, *, at: datetime, limit: int = 500) -> list[Submission]:
+    """Accepted submissions whose next look is due at `at`, the most overdue first."""
+    table = schema.submission
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .join(schema.pack, schema.pack.c.id == table.c.pack_id)
+        .where(table.c.state == SubmissionState.ACCEPTED)
+        .where(table.c.poll_at <= at)
+        .order_by(table.c.poll_at)
+        .limit(limit)
+    )
+    return [_read(row) for row in rows]
+
+
+def find(connection: Connection, submission_id: UUID) -> Submission | None:
+    """One submission, or None."""
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .join(schema.pack, schema.pack.c.id == schema.submission.c.pack_id)
+        .where(schema.submission.c.id == submission_id)
+    )
+    row = rows.one_or_none()
+    return _read(row) if row else None
+
+
+def advance(
+    connection: Connection,
+    submission_id: UUID,
+    *,
+    expected: SubmissionState | tuple[SubmissionState, ...],
+    to: SubmissionState,
+    **fields: Any,
+) -> bool:
+    """Move a submission if it is still where the decision was made; whether it moved."""
+    states = expected if isinstance(expected, tuple) else (expected,)
+    moved = connection.execute(
+        update(schema.submission)
+        .where(schema.submission.c.id == submission_id)
+        .where(schema.submission.c.state.in_(states))
+        .values(state=to, **fields)
+    ).rowcount
+    if moved:
+        connection.execute(
+            text("""
+                INSERT INTO event (at, kind, submission_id, detail)
+                VALUES (clock_timestamp(), :kind, :id, :detail)
+            """),
+            {
+                "kind": f"submission_{to}",
+                "id": submission_id,
+                "detail": fields.get("last_error") or fields.get("provider_batch_id"),
+            },
+        )
+    return bool(moved)
+
+
+def note(connection: Connection, submission_id: UUID, **fields: Any) -> None:
+    """Record what was seen of a submission without moving it."""
+    connection.execute(
+        update(schema.submission).where(schema.submission.c.id == submission_id).values(**fields)
+    )
+
+
+def open_creates(connection: Connection, workspace: str) -> int:
+    """Creates of a workspace whose end is not known."""
+    count: int = connection.execute(
+        text("""
+            SELECT count(*) FROM submission
+            WHERE workspace = :workspace AND state IN ('sending', 'unknown')
+        """),
+        {"workspace": workspace},
+    ).scalar_one()
+    return count
+
+
+def lose_replies(connection: Connection, *, at: datetime) -> list[UUID]:
+    """Treat every create that has been under way too long as one whose reply was lost."""
+    rows = connection.execute(
+        select(schema.submission.c.id)
+        .where(schema.submission.c.state == SubmissionState.SENDING)
+        .where(schema.submission.c.not_after < at)
+    )
+    return [
+        row.id
+        for row in rows.all()
+        if advance(
+            connection,
+            row.id,
+            expected=SubmissionState.SENDING,
+            to=SubmissionState.UNKNOWN,
+            last_error="no reply before the intent's time was over",
+        )
+    ]
+
+
+def pause_lane(
+    connection: Connection, *, provider: str, account: str, reason: str, at: datetime
+) -> None:
+    """Stop submitting for an account until a person resumes it. Its jobs wait; none fails."""
+    connection.execute(
+        text("""
+            INSERT INTO lane (provider, account, model, paused_at, pause_reason)
+            VALUES (:provider, :account, '', :at, :reason)
+            ON CONFLICT (provider, account, model)
+            DO UPDATE SET paused_at = EXCLUDED.paused_at, pause_reason = EXCLUDED.pause_reason
+        """),
+        {"provider": provider, "account": account, "at": at, "reason": reason},
+    )

@@ -1,0 +1,151 @@
+"""Tickets whose end is known and that Celery has not been told of: the outbox of completion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadyTicket:
+    """A ticket to be completed, with everything Celery and the caller need of it."""
+
+    id: int
+    task_id: str
+    task_name: str
+    generation: int
+    attempts: int
+    headers: bytes
+    properties: bytes
+    body: bytes = field(repr=False)
+    content_type: str
+    content_encoding: str
+    on_failure: str
+    #: A ready-made end as JSON; None where the job's columns tell it.
+    end: bytes | None
+    job: "JobEnd | None"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobEnd:
+    """How a job ended, as its tickets tell it."""
+
+    job_id: UUID
+    endpoint: str
+    model: str
+    tier: str
+    workload: str | None
+    subject: str | None
+    key: str | None
+    state: str
+    outcome: str | None
+    output: bytes | None = field(repr=False)
+    usage: bytes | None
+    cost_nano_usd: int | None
+    result_id: UUID | None
+    provider_request_id: str | None
+    error_code: str | None
+    error_message: str | None
+    error_retryable: bool | None
+    as_of: datetime
+    produced_at: datetime | None
+    effective_until: datetime | None
+
+
+_TICKET = [column.name for column in fields(ReadyTicket) if column.name != "job"]
+_JOB = [column.name for column in fields(JobEnd) if column.name != "job_id"]
+
+_CLAIM = text(f"""
+    WITH taken AS (
+      UPDATE ticket SET leased_until = :until, attempts = attempts + 1
+      WHERE id IN (
+        SELECT id FROM ticket
+        WHERE state = 'ready' AND (leased_until IS NULL OR leased_until < :at)
+        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+      )
+      RETURNING {", ".join(f'"{name}"' for name in _TICKET)}, job_id
+    )
+    SELECT {", ".join(f'taken."{name}" AS ticket_{name}' for name in _TICKET)}, taken.job_id,
+           {", ".join(f"job.{name} AS job_{name}" for name in _JOB)}
+    FROM taken LEFT JOIN job ON job.id = taken.job_id
+    ORDER BY taken.id
+""")  # noqa: S608 - column names are constants of this module
+
+
+def claim(
+    connection: Connection, *, at: datetime, lease: timedelta, limit: int
+) -> list[ReadyTicket]:
+    """Take ready tickets; nobody else takes them until the lease is over."""
+    rows = connection.execute(_CLAIM, {"at": at, "until": at + lease, "limit": limit})
+    return [_read(row) for row in rows.all()]
+
+
+def _read(row: Any) -> ReadyTicket:
+    job = None
+    if row.job_id is not None and row.job_endpoint is not None:
+        job = JobEnd(job_id=row.job_id, **{name: getattr(row, f"job_{name}") for name in _JOB})
+    return ReadyTicket(**{name: getattr(row, f"ticket_{name}") for name in _TICKET}, job=job)
+
+
+def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: datetime) -> None:
+    """Close tickets by (id, generation): a ticket that was readied anew meanwhile stays ready."""
+    connection.execute(
+        text("""
+            UPDATE ticket SET state = 'completed', completed_at = :at, leased_until = NULL,
+                              last_error = NULL
+            FROM unnest(CAST(:ids AS bigint[]), CAST(:generations AS int[])) AS m(id, generation)
+            WHERE ticket.id = m.id AND ticket.generation = m.generation AND ticket.state = 'ready'
+        """),
+        {
+            "ids": [ticket_id for ticket_id, _ in done],
+            "generations": [generation for _, generation in done],
+            "at": at,
+        },
+    )
+
+
+def postpone(connection: Connection, ticket_id: int, *, until: datetime, reason: str) -> None:
+    """Leave a ticket ready and try it again at `until`: Redis could not be told now."""
+    connection.execute(
+        text("UPDATE ticket SET leased_until = :until, last_error = :reason WHERE id = :id"),
+        {"id": ticket_id, "until": until, "reason": reason},
+    )
+
+
+def ready_count(connection: Connection) -> int:
+    """Tickets that Celery has not been told of."""
+    count: int = connection.execute(
+        text("SELECT count(*) FROM ticket WHERE state = 'ready'")
+    ).scalar_one()
+    return count
+
+
+def sweep(connection: Connection, *, at: datetime, limit: int = 1000) -> int:
+    """Make tickets ready whose job has ended without them; how many there were."""
+    return connection.execute(
+        text("""
+            UPDATE ticket SET state = 'ready', ready_at = :at
+            WHERE id IN (
+              SELECT ticket.id FROM ticket JOIN job ON job.id = ticket.job_id
+              WHERE ticket.state = 'open'
+                AND job.state IN ('succeeded', 'failed', 'expired', 'cancelled')
+              LIMIT :limit
+            )
+        """),
+        {"at": at, "limit": limit},
+    ).rowcount
+
+
+def open_chords(connection: Connection, *, limit: int = 10_000) -> list[str]:
+    """Group ids of chords that still wait for a ticket of ours, for keeping their counters alive."""
+    rows = connection.execute(
+        text("""
+            SELECT DISTINCT group_id FROM ticket
+            WHERE in_chord AND state <> 'completed' AND group_id IS NOT NULL LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    return list(rows.scalars())

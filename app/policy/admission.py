@@ -1,0 +1,260 @@
+"""Whether a message is taken into the ledger, and as what. Pure: the message decides, nothing else.
+
+A bad request fails its task within seconds, not after a batch of hours.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from pydantic import ValidationError
+
+from app.policy import canonical, upstream
+from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
+from unhurried.contract import Endpoint, JobOptions, MailNotice, OnFailure, Tier
+
+#: Everything a job id is derived from lies under this.
+_NAMESPACE: Final = UUID("9a3f7c52-6a0e-4b0a-9a0e-756e68757272")
+
+#: English prose runs at four bytes a token; JSON and code at three. Estimates err on the safe side.
+_BYTES_PER_TOKEN: Final = 3
+
+PROVIDERS: Final[dict[Endpoint, str]] = {
+    Endpoint.MESSAGES: "anthropic",
+    Endpoint.RESPONSES: "openai",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What this deployment admits."""
+
+    request_bytes_max: int
+    attempts_max: int
+    models_allowed: tuple[str, ...] = ()
+    #: Tiers that a message on the pump's queues may ask for.
+    tiers: frozenset[Tier] = frozenset({Tier.BATCH})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobDraft:
+    """A job as it will stand in the ledger, before anyone knows whether it is there already."""
+
+    id: UUID
+    tenant: str
+    endpoint: Endpoint
+    provider: str
+    account: str
+    model: str
+    key: str | None
+    fingerprint: bytes
+    workload: str | None
+    subject: str | None
+    tier: Tier
+    request: bytes = field(repr=False)
+    request_tokens: int
+    prefix_digest: bytes
+    as_of: datetime
+    published_at: datetime
+    ready_at: datetime
+    due_at: datetime | None
+    effective_for_s: float | None
+    attempts_max: int
+    on_failure: OnFailure
+    notify: tuple[MailNotice, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why a message cannot become a job; its task fails with this."""
+
+    code: str
+    message: str
+    on_failure: OnFailure = OnFailure.RAISE
+
+
+Decision = JobDraft | Refusal
+
+
+class _Refused(Exception):  # noqa: N818 - control flow inside this module only
+    def __init__(self, message: str, code: str = "invalid_request") -> None:
+        self.refusal_code, self.message = code, message
+        super().__init__(message)
+
+
+def decide(
+    *,
+    endpoint: Endpoint,
+    task_id: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    eta: datetime | None,
+    expires: datetime | None,
+    now: datetime,
+    rules: Rules,
+) -> Decision:
+    """Admit a call or refuse it. `eta` and `expires` are Celery's own; the later wish wins."""
+    options: JobOptions | None = None
+    try:
+        options = _options(kwargs)
+        request = _request(endpoint, args, kwargs, options.tier, rules)
+        encoded = _encode(request, rules)
+        return _draft(
+            endpoint,
+            task_id,
+            options,
+            request,
+            encoded,
+            eta=eta,
+            expires=expires,
+            now=now,
+            rules=rules,
+        )
+    except _Refused as refused:
+        policy = options.on_failure if options else OnFailure.RAISE
+        return Refusal(code=refused.refusal_code, message=refused.message, on_failure=policy)
+
+
+def job_id(*, tenant: str, endpoint: Endpoint, key: str | None, task_id: str) -> UUID:
+    """The job that a call belongs to: its key names it, or else its own task id."""
+    name = f"key\0{key}" if key is not None else f"task\0{task_id}"
+    return uuid5(_NAMESPACE, f"{tenant}\0{endpoint}\0{name}")
+
+
+def _options(kwargs: Mapping[str, Any]) -> JobOptions:
+    if not isinstance(kwargs.get("options"), dict) or not isinstance(kwargs.get("request"), dict):
+        raise _Refused(
+            "the message holds no request and options: publish it with unhurried's handles"
+        )
+    try:
+        return JobOptions.model_validate(kwargs["options"])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _Refused(f"option {place}: {first['msg']}") from None
+
+
+def _request(
+    endpoint: Endpoint,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    tier: Tier,
+    rules: Rules,
+) -> dict[str, Any]:
+    request = dict(kwargs["request"])
+    if args:
+        try:
+            request = upstream.merge(endpoint, args[0], request)
+        except upstream.NothingToSay as silence:
+            raise _Refused(str(silence), "upstream_failed") from None
+    _check_tier(tier, rules)
+    _check_names(endpoint, request, tier)
+    _check_shape(endpoint, request)
+    model = request.get("model")
+    if not isinstance(model, str) or not model:
+        raise _Refused("model is missing")
+    if rules.models_allowed and model not in rules.models_allowed:
+        raise _Refused(f"model {model!r} is not allowed here: {', '.join(rules.models_allowed)}")
+    return request
+
+
+def _check_tier(tier: Tier, rules: Rules) -> None:
+    if tier not in rules.tiers:
+        served = ", ".join(sorted(rules.tiers))
+        raise _Refused(
+            f"tier {tier} is not served from this queue; it serves: {served}", "wrong_tier"
+        )
+
+
+def _check_names(endpoint: Endpoint, request: Mapping[str, Any], tier: Tier) -> None:
+    for name in sorted(request.keys() & REMOVED[endpoint]):
+        raise _Refused(f"{name} was removed from this API: leave it out")
+    if request.get("stream"):
+        raise _Refused("stream is not possible here: the answer comes as one result")
+    if tier is Tier.BATCH:
+        for name in sorted(request.keys() & REFUSED_IN_BATCH[endpoint]):
+            if request[name] not in (None, False):
+                raise _Refused(f"{name} is refused inside a batch: leave it out or use tier='sync'")
+    unknown = sorted(request.keys() - accepted(endpoint))
+    if unknown:
+        raise _Refused(f"{endpoint} takes no argument {unknown[0]!r}")
+
+
+def _check_shape(endpoint: Endpoint, request: Mapping[str, Any]) -> None:
+    match endpoint:
+        case Endpoint.MESSAGES:
+            if not isinstance(request.get("messages"), list) or not request["messages"]:
+                raise _Refused("messages must be a list of at least one message")
+            tokens = request.get("max_tokens")
+            if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+                raise _Refused("max_tokens must be a whole number of at least 1")
+        case Endpoint.RESPONSES:
+            if not request.get("input") and not request.get("prompt"):
+                raise _Refused("input is missing")
+
+
+def _encode(request: Mapping[str, Any], rules: Rules) -> bytes:
+    try:
+        encoded = canonical.encode(dict(request))
+    except canonical.NotCanonical as reason:
+        raise _Refused(str(reason)) from None
+    if len(encoded) > rules.request_bytes_max:
+        raise _Refused(
+            f"the request is {len(encoded):,} bytes; at most {rules.request_bytes_max:,} are taken",
+            "too_large",
+        )
+    return encoded
+
+
+def _draft(
+    endpoint: Endpoint,
+    task_id: str,
+    options: JobOptions,
+    request: Mapping[str, Any],
+    encoded: bytes,
+    *,
+    eta: datetime | None,
+    expires: datetime | None,
+    now: datetime,
+    rules: Rules,
+) -> JobDraft:
+    published_at = min(options.published_at or now, now)
+    due_at = expires
+    if options.deadline_s is not None:
+        due_at = published_at + timedelta(seconds=options.deadline_s)
+    return JobDraft(
+        id=job_id(
+            tenant=options.tenant, endpoint=endpoint, key=options.idempotency_key, task_id=task_id
+        ),
+        tenant=options.tenant,
+        endpoint=endpoint,
+        provider=PROVIDERS[endpoint],
+        account=options.account or "default",
+        model=str(request["model"]),
+        key=options.idempotency_key,
+        fingerprint=canonical.fingerprint(endpoint, encoded),
+        workload=options.workload,
+        subject=options.subject,
+        tier=options.tier,
+        request=encoded,
+        request_tokens=len(encoded) // _BYTES_PER_TOKEN + 1,
+        prefix_digest=_prefix_digest(endpoint, request),
+        as_of=options.as_of or published_at,
+        published_at=published_at,
+        ready_at=max(eta or now, now),
+        due_at=due_at,
+        effective_for_s=options.effective_for_s,
+        attempts_max=rules.attempts_max,
+        on_failure=options.on_failure,
+        notify=tuple(options.notify),
+    )
+
+
+def _prefix_digest(endpoint: Endpoint, request: Mapping[str, Any]) -> bytes:
+    """Digest of what prompts of a kind share and providers cache: the instructions and the tools."""
+    shared = "system" if endpoint is Endpoint.MESSAGES else "instructions"
+    prefix = [request.get("model"), request.get("tools"), request.get(shared)]
+    return hashlib.sha256(canonical.encode(prefix)).digest()[:8]

@@ -1,0 +1,102 @@
+"""States of jobs and submissions, and moves between them, as values.
+
+A move carries its own guard: the state and the attempt it was decided on. Applied late or twice, it
+changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from app.policy.outcomes import Answered
+
+
+class JobState(StrEnum):
+    """Where a job is. The last four have no exit."""
+
+    WAITING = "waiting"
+    IN_FLIGHT = "in_flight"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+ENDED: Final = frozenset(
+    {JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED}
+)
+
+
+class SubmissionState(StrEnum):
+    """Where a handing-over is.
+
+    planned -> (uploaded ->) sending -> accepted -> collected; a definite no goes back to planned or
+    uploaded; a lost reply goes to unknown and is looked for.
+    """
+
+    PLANNED = "planned"
+    UPLOADED = "uploaded"
+    #: The intent is committed: from here on the provider may have the batch.
+    SENDING = "sending"
+    #: The reply was lost. Never repeated: looked for.
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    #: Every line is settled.
+    COLLECTED = "collected"
+    #: The provider refused the body for good; its jobs went to smaller packs or failed.
+    REJECTED = "rejected"
+    #: Looked for and proven not to exist.
+    ABSENT = "absent"
+    #: The provider refused the batch in validation: nothing ran.
+    VOID = "void"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Succeed:
+    """The job is answered."""
+
+    job_id: UUID
+    attempt: int
+    answer: Answered
+    cost_nano_usd: int | None
+    sync_cost_nano_usd: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fail:
+    """The job ends without an answer."""
+
+    job_id: UUID
+    attempt: int
+    state: JobState
+    outcome: str
+    code: str
+    message: str
+    retryable: bool
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """The job waits again, not before `ready_at`."""
+
+    job_id: UUID
+    attempt: int
+    outcome: str
+    code: str
+    ready_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GiveBack:
+    """The job waits again as if the attempt had never been: the pack as a whole was not taken."""
+
+    job_id: UUID
+    attempt: int
+    ready_at: datetime
+
+
+#: Moves of jobs that are in flight, decided from an outcome.
+Move = Succeed | Fail | Retry | GiveBack

@@ -1,0 +1,154 @@
+"""What becomes of a job when one of its attempts has ended. Pure: the same outcome, the same step.
+
+A pack never fails as a whole because of one line.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+from uuid import UUID
+
+from app.policy.lifecycle import Fail, JobState, Move, Retry, Succeed
+from app.policy.outcomes import (
+    Answered,
+    Cancelled,
+    Lapsed,
+    Missing,
+    Outcome,
+    Rejected,
+    Transient,
+    outcome_name,
+)
+
+#: The first wait before a job goes into another pack; it doubles with each attempt.
+_BACKOFF: Final = timedelta(seconds=30)
+_BACKOFF_MAX: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What the decision needs to know of the job."""
+
+    job_id: UUID
+    #: The attempt that has ended.
+    attempt: int
+    #: How many attempts before and with it count against `attempts_max`.
+    counted: int
+    attempts_max: int
+    due_at: datetime | None
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prices:
+    """What an answer cost, and what it would have cost at once; None where that is unknown."""
+
+    cost_nano_usd: int | None
+    sync_nano_usd: int | None
+
+
+def next_move(
+    outcome: Outcome,
+    standing: Standing,
+    *,
+    prices: Prices,
+    now: datetime,
+    backoff_scale: float = 1.0,
+) -> Move:
+    """The move that follows an outcome. An answer always succeeds: it has been paid for."""
+    match outcome:
+        case Answered():
+            return Succeed(
+                job_id=standing.job_id,
+                attempt=standing.attempt,
+                answer=outcome,
+                cost_nano_usd=prices.cost_nano_usd,
+                sync_cost_nano_usd=prices.sync_nano_usd,
+            )
+        case Rejected():
+            return _fail(standing, outcome, outcome.code, outcome.message, retryable=False)
+        case Cancelled() if standing.cancel_requested:
+            return _fail(
+                standing,
+                outcome,
+                "cancelled",
+                "cancelled before it was answered",
+                retryable=True,
+                state=JobState.CANCELLED,
+            )
+        case Transient() | Lapsed() | Cancelled() | Missing():
+            return _again(outcome, standing, now, backoff_scale)
+        case _:
+            assert_never(outcome)
+
+
+def backoff(counted: int, scale: float = 1.0) -> timedelta:
+    """How long to wait after attempt number `counted` (the first is 1)."""
+    return min(_BACKOFF * (2.0 ** max(counted - 1, 0)), _BACKOFF_MAX) * scale
+
+
+def _again(outcome: Outcome, standing: Standing, now: datetime, backoff_scale: float) -> Move:
+    code, message = _reason(outcome)
+    if standing.cancel_requested:
+        return _fail(
+            standing, outcome, "cancelled", message, retryable=True, state=JobState.CANCELLED
+        )
+    ready_at = now + backoff(standing.counted, backoff_scale)
+    if standing.due_at is not None and ready_at >= standing.due_at:
+        return _fail(
+            standing,
+            outcome,
+            "expired",
+            f"the due time passed before an answer came; the last attempt: {message}",
+            retryable=True,
+            state=JobState.EXPIRED,
+        )
+    if standing.counted >= standing.attempts_max:
+        return _fail(
+            standing,
+            outcome,
+            code,
+            f"{message} (after {standing.counted} attempts)",
+            retryable=True,
+        )
+    return Retry(
+        job_id=standing.job_id,
+        attempt=standing.attempt,
+        outcome=outcome_name(outcome),
+        code=code,
+        ready_at=ready_at,
+    )
+
+
+def _reason(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Transient():
+            return outcome.code, outcome.message
+        case Lapsed():
+            return "lapsed", "the provider's window closed before the request ran"
+        case Cancelled():
+            return "batch_cancelled", "the provider batch was cancelled before the request ran"
+        case _:
+            return "missing", "the provider returned no line for the request"
+
+
+def _fail(
+    standing: Standing,
+    outcome: Outcome,
+    code: str,
+    message: str,
+    *,
+    retryable: bool,
+    state: JobState = JobState.FAILED,
+) -> Fail:
+    request_id = getattr(outcome, "request_id", None)
+    return Fail(
+        job_id=standing.job_id,
+        attempt=standing.attempt,
+        state=state,
+        outcome=outcome_name(outcome),
+        code=code,
+        message=message,
+        retryable=retryable,
+        request_id=request_id,
+    )

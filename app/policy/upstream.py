@@ -1,0 +1,68 @@
+"""What a previous canvas step hands to one of our tasks, and how it becomes part of the request.
+
+`chain(fetch.s(), messages.s(...))`: text, a result or a list of them becomes the user's turn; any
+other dict is arguments, under those that the signature itself names.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unhurried.contract import RESULT_SCHEMA, Endpoint
+
+_BETWEEN: Final = "\n\n"
+
+
+class NothingToSay(ValueError):  # noqa: N818 - reads as what it says
+    """The previous step left nothing that could be asked."""
+
+
+def merge(endpoint: Endpoint, value: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with the previous step's value in it. Raises NothingToSay where it holds none."""
+    if isinstance(value, Mapping) and value.get("schema") != RESULT_SCHEMA:
+        return {**value, **request}
+    return _with_turn(endpoint, _text(value), request)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case list() | tuple():
+            parts = [_text(part) for part in value if not _is_error(part)]
+            if parts:
+                return _BETWEEN.join(parts)
+            raise NothingToSay("the previous step was a group, and none of its parts has an answer")
+        case {"schema": _, "error": dict() as error}:
+            raise NothingToSay(
+                f"the previous step failed: {error.get('message') or error.get('code')}"
+            )
+        case {"schema": _, "output": str() as output}:
+            return output
+        case {"schema": _, "output_ref": str()}:
+            raise NothingToSay(
+                "the previous step's output is too long to travel in a chain: read it in a task of "
+                "yours with Result.parse and build the next request there"
+            )
+        case _:
+            raise NothingToSay(
+                f"the previous step returned a {type(value).__name__}; return text or arguments, or "
+                "build this step with .si()"
+            )
+
+
+def _is_error(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("error") is not None
+
+
+def _with_turn(endpoint: Endpoint, text: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    turn = {"role": "user", "content": text}
+    if endpoint is Endpoint.MESSAGES:
+        return {**request, "messages": [*(request.get("messages") or []), turn]}
+    before = request.get("input")
+    match before:
+        case None | "":
+            return {**request, "input": text}
+        case str():
+            return {**request, "input": before + _BETWEEN + text}
+        case _:
+            return {**request, "input": [*before, turn]}
