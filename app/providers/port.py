@@ -173,6 +173,14 @@ class Direct:
 DirectReply = Direct | NotTaken | LaneClosed | Ambiguous
 
 
+class MarkUnreadError(Exception):
+    """The mark could not be read; without it nothing may be created. Ask again as `reply` says."""
+
+    def __init__(self, reply: NotFound | Unreachable | LaneClosed) -> None:
+        self.reply = reply
+        super().__init__(repr(reply))
+
+
 class Provider(Protocol):
     """One account at one provider. Safe to share between threads; opens connections when first used."""
 
@@ -188,7 +196,11 @@ class Provider(Protocol):
         ...
 
     def newest_batch_id(self) -> str | None:
-        """The id of the workspace's newest batch, the mark an orphan search starts from."""
+        """The id of the workspace's newest batch, the mark an orphan search starts from.
+
+        None where there is no batch yet, or the provider's batches carry a mark of ours instead.
+        Raises MarkUnreadError.
+        """
         ...
 
     def upload(self, path: Path, *, name: str) -> UploadReply:

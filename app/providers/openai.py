@@ -1,0 +1,296 @@
+"""OpenAI's files, batches and responses, through OpenAI's SDK; also for those who speak that wire."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import httpx2
+import openai
+
+from app.providers import downloads, lines, openai_lines, reading, replies
+from app.providers.port import (
+    Accepted,
+    BatchLimits,
+    BatchReport,
+    CreateReply,
+    Direct,
+    DirectReply,
+    Downloaded,
+    DownloadReply,
+    Handover,
+    Line,
+    LineError,
+    Malformed,
+    NotTaken,
+    Phase,
+    PollReply,
+    UploadReply,
+)
+from app.providers.strict_json import NotJsonError, encode, parse_object
+
+#: 50,000 requests and 200 MB are documented; a tenth of the bytes is left for what nobody counted.
+_REQUESTS_MAX: Final = 50_000
+_BYTES_MAX: Final = 200_000_000 * 9 // 10
+#: `{"custom_id":"<51 characters>","method":"POST","url":"/v1/responses","body":}\\n`, rounded up.
+_LINE_OVERHEAD_BYTES: Final = 144
+#: The longest that OpenAI keeps output files, counted from their creation.
+_OUTPUT_KEPT_S: Final = 30 * 24 * 3600
+_JSON: Final = {"Content-Type": "application/json"}
+#: The address of an endpoint in a line and in a batch; a direct call's is the same under the base URL.
+_URLS: Final = {"responses": "/v1/responses"}
+_ENDED: Final = frozenset({"completed", "expired", "cancelled", "canceled"})
+_LAGGING_FILE_STATUSES: Final = frozenset({400, 404})
+_ABSENCES: Final = (
+    "cannot find",
+    "could not find",
+    "not find",
+    "no such",
+    "not found",
+    "not exist",
+)
+_FAILURES: Final = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
+
+
+class OpenAIProvider:
+    """One project at OpenAI."""
+
+    name = "openai"
+    #: Enqueued tokens are limited too, by a figure that only the account's limits page knows.
+    limits = BatchLimits(
+        requests_max=_REQUESTS_MAX,
+        bytes_max=_BYTES_MAX,
+        line_overhead_bytes=_LINE_OVERHEAD_BYTES,
+    )
+    uploads = True
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str | None,
+        deployment: str,
+        connect_timeout_s: float,
+        create_timeout_s: float,
+        sync_timeout_s: float,
+    ) -> None:
+        """`deployment` is the tag that batches carry in their metadata. Opens no connection."""
+        self.deployment = deployment
+        self._api_key = api_key
+        self._base_url = base_url
+        self._connect_timeout_s = connect_timeout_s
+        self._create_timeout_s = create_timeout_s
+        self._asking = self._client(sync_timeout_s, follow_redirects=True)
+
+    def write_body(
+        self, requests: Iterable[tuple[str, bytes]], into: BinaryIO, *, endpoint: str
+    ) -> None:
+        """See `Provider`. One JSON line for each; the requests' own bytes are embedded as they are."""
+        url = encode(_url(endpoint))
+        into.writelines(
+            b'{"custom_id":%s,"method":"POST","url":%s,"body":%s}\n'
+            % (encode(custom_id), url, request)
+            for custom_id, request in requests
+        )
+
+    def newest_batch_id(self) -> str | None:
+        """None: batches carry our submission in their metadata, so a search needs no mark."""
+        return None
+
+    def upload(self, path: Path, *, name: str) -> UploadReply:
+        """See `Provider`. OpenAI takes no batch file whose name does not end in `.jsonl`."""
+        filename = name if name.endswith(".jsonl") else f"{name}.jsonl"
+        # An open file is streamed; a path or bytes would be read into memory as a whole.
+        with (
+            path.open("rb") as body,
+            self._client(self._create_timeout_s, follow_redirects=False) as client,
+        ):
+            try:
+                reply = client.files.with_raw_response.create(
+                    file=(filename, body, "application/jsonl"), purpose="batch"
+                )
+                file_id = reading.text(parse_object(reply.http_response.content).get("id"))
+            except NotJsonError:
+                file_id = None
+            except _FAILURES as error:
+                return replies.of_upload(replies.failure(error))
+        return file_id or replies.of_upload(replies.unreadable(reply.http_response))
+
+    def create(self, handover: Handover) -> CreateReply:
+        """See `Provider`. The metadata is what an orphan is known by."""
+        if handover.file_id is None:
+            raise ValueError("the body must be uploaded first")
+        # A connection of its own: one kept alive may be closed by the other side in the very moment
+        # that it is used again, and that would leave the create in doubt.
+        with self._client(self._create_timeout_s, follow_redirects=False) as client:
+            try:
+                reply = client.batches.with_raw_response.create(
+                    input_file_id=handover.file_id,
+                    # The SDK lists the endpoints that it knows; others on this wire have more.
+                    endpoint=_url(handover.endpoint),  # type: ignore[arg-type]
+                    completion_window="24h",
+                    metadata=_metadata(handover, self.deployment),
+                    output_expires_after={"anchor": "created_at", "seconds": _OUTPUT_KEPT_S},
+                    # Not documented to do anything; it costs nothing.
+                    extra_headers={"Idempotency-Key": f"uh-{handover.submission_id}"},
+                )
+            except _FAILURES as error:
+                return _refused(replies.failure(error))
+        return _accepted(reply.http_response)
+
+    def poll(self, provider_batch_id: str) -> PollReply:
+        """See `Provider`."""
+        try:
+            reply = self._asking.batches.with_raw_response.retrieve(provider_batch_id)
+            return _report(provider_batch_id, parse_object(reply.http_response.content))
+        except NotJsonError:
+            return replies.of_question(replies.unreadable(reply.http_response))
+        except _FAILURES as error:
+            return replies.of_question(replies.failure(error))
+
+    def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
+        """See `Provider`. On any reply but `Downloaded`, `into` is as it was."""
+        start = into.tell()
+        written = 0
+        try:
+            for file_id in report.result_files:
+                with self._asking.files.with_streaming_response.content(
+                    file_id, extra_headers=downloads.PLAIN
+                ) as reply:
+                    written += downloads.stream(reply.http_response, into)
+        except downloads.CutShortError as error:
+            downloads.rewind(into, start)
+            return replies.cut_short(error)
+        except _FAILURES as error:
+            downloads.rewind(into, start)
+            return replies.of_question(replies.failure(error))
+        return Downloaded(bytes_count=written)
+
+    def read_lines(self, source: BinaryIO, *, endpoint: str) -> Iterator[Line | Malformed]:
+        """See `Provider`."""
+        _url(endpoint)
+        return lines.read(source, openai_lines.record)
+
+    def answer(self, request: bytes, *, endpoint: str, timeout_s: float) -> DirectReply:
+        """See `Provider`. The same bytes travel here as in a batch."""
+        try:
+            response = self._asking.post(
+                _url(endpoint).removeprefix("/v1"),
+                cast_to=httpx2.Response,
+                content=request,
+                options={
+                    "headers": _JSON,
+                    "timeout": self._timeout(timeout_s),
+                    "follow_redirects": False,
+                },
+            )
+        except _FAILURES as error:
+            return replies.of_direct(replies.failure(error))
+        return _answered(response)
+
+    def close(self) -> None:
+        """See `Provider`."""
+        self._asking.close()
+
+    def _client(self, timeout_s: float, *, follow_redirects: bool) -> openai.OpenAI:
+        return openai.OpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            # Retries are ours: the SDK would repeat a create whose reply was lost, and pay twice.
+            max_retries=0,
+            timeout=self._timeout(timeout_s),
+            http_client=openai.DefaultHttpxClient(follow_redirects=follow_redirects),
+        )
+
+    def _timeout(self, timeout_s: float) -> httpx2.Timeout:
+        connect_s = min(self._connect_timeout_s, timeout_s)
+        return httpx2.Timeout(timeout_s, connect=connect_s, pool=connect_s)
+
+
+def _url(endpoint: str) -> str:
+    if endpoint not in _URLS:
+        raise ValueError(f"no endpoint {endpoint!r} on this wire")
+    return _URLS[endpoint]
+
+
+def _metadata(handover: Handover, deployment: str) -> dict[str, str]:
+    return {
+        "uh_dep": deployment,
+        "uh_sub": handover.submission_id,
+        "sha": handover.sha256,
+        "n": str(handover.requests_count),
+    }
+
+
+def _refused(failed: replies.Failure) -> CreateReply:
+    """A file just uploaded may not be visible yet: that passes, and no request is at fault."""
+    message = failed.message.lower()
+    absent = "file" in message and any(phrase in message for phrase in _ABSENCES)
+    if failed.status in _LAGGING_FILE_STATUSES and absent:
+        return NotTaken(reason=str(failed), retry_after_s=failed.retry_after_s)
+    return replies.of_create(failed)
+
+
+def _accepted(response: httpx2.Response) -> CreateReply:
+    try:
+        batch = parse_object(response.content)
+    except NotJsonError:
+        batch = {}
+    batch_id = reading.text(batch.get("id"))
+    if batch_id is None:
+        return replies.of_create(replies.unreadable(response))
+    return Accepted(
+        provider_batch_id=batch_id,
+        status=reading.text(batch.get("status")) or "",
+        expires_at=reading.moment(batch.get("expires_at")),
+        request_id=replies.request_id(response),
+    )
+
+
+def _report(batch_id: str, batch: dict[str, Any]) -> BatchReport:
+    status = reading.text(batch.get("status"), longest=100) or "unknown"
+    counts = reading.fields(batch.get("request_counts"))
+    ids = (batch.get("output_file_id"), batch.get("error_file_id"))
+    files = tuple(file_id for file_id in map(reading.text, ids) if file_id)
+    ends = ("completed_at", "expired_at", "cancelled_at", "failed_at")
+    return BatchReport(
+        provider_batch_id=batch_id,
+        phase=_phase(status, has_results=bool(files)),
+        status=status,
+        total=reading.count(counts.get("total")),
+        done=reading.count(counts.get("completed")) + reading.count(counts.get("failed")),
+        result_files=files,
+        errors=tuple(_errors(batch)),
+        expires_at=reading.moment(batch.get("expires_at")),
+        ended_at=next(filter(None, (reading.moment(batch.get(name)) for name in ends)), None),
+    )
+
+
+def _phase(status: str, *, has_results: bool) -> Phase:
+    if status in _ENDED:
+        return Phase.ENDED
+    if status == "failed":
+        # Results would have been paid for; without any, nothing ran.
+        return Phase.ENDED if has_results else Phase.VOID
+    return Phase.RUNNING
+
+
+def _errors(batch: dict[str, Any]) -> Iterator[LineError]:
+    for error in map(
+        reading.fields, reading.items(reading.fields(batch.get("errors")).get("data"))
+    ):
+        yield LineError(
+            code=reading.text(error.get("code"), longest=100) or "unknown_error",
+            message=reading.text(error.get("message")) or "the provider gave no reason",
+            line=reading.count(error.get("line")) or None,
+        )
+
+
+def _answered(response: httpx2.Response) -> DirectReply:
+    try:
+        fields = parse_object(response.content)
+        outcome = openai_lines.answer(fields, request_id=replies.request_id(response))
+    except NotJsonError as error:
+        outcome = str(error)
+    if isinstance(outcome, str):
+        return replies.of_direct(replies.unreadable(response))
+    return Direct(outcome=outcome)

@@ -1,0 +1,154 @@
+"""OpenAI's result lines and Responses objects as outcomes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from app.policy.outcomes import (
+    Answered,
+    Cancelled,
+    Finish,
+    Lapsed,
+    Outcome,
+    Rejected,
+    Transient,
+    Usage,
+)
+from app.providers import reading
+from app.providers.replies import ACCOUNT_CODES, Words, words
+from app.providers.strict_json import encode, storable
+
+_OK: Final = range(200, 300)
+_REQUEST_FAULT_STATUSES: Final = frozenset({400, 401, 403, 404, 413, 422})
+#: Causes that stay with the request when no HTTP status says so. Any other is worth another try:
+#: lines of an expired batch were seen with nothing but "An error occurred".
+_REQUEST_FAULTS: Final = frozenset(
+    {
+        "bio_policy",
+        "content_policy_violation",
+        "context_length_exceeded",
+        "cyber_policy",
+        "data_residency_mismatch",
+        "invalid_prompt",
+        "invalid_request",
+        "invalid_request_error",
+        "model_not_found",
+        "unsupported_parameter",
+        "unsupported_value",
+    }
+)
+_TRUNCATIONS: Final = frozenset({"max_output_tokens", "max_tokens"})
+
+
+def record(fields: dict[str, Any]) -> Outcome | str:
+    """The outcome of one line of an output or error file, or why it is none."""
+    response = fields.get("response")
+    if isinstance(response, dict):
+        return _response(response)
+    said = words(fields.get("error"))
+    match said.cause:
+        case None if said.message is None:
+            return "neither a response nor an error"
+        case "batch_expired":
+            return Lapsed()
+        case "batch_cancelled":
+            return Cancelled()
+        case _:
+            return _failed(_kind(said.names & _REQUEST_FAULTS), said, None)
+
+
+def answer(value: Any, *, request_id: str | None) -> Outcome | str:
+    """The outcome of a Responses object: HTTP 200 is not success, its `status` is."""
+    fields = reading.fields(value)
+    status = fields.get("status", "completed")
+    usage = _usage(fields)
+    if status in ("failed", "cancelled"):
+        said = words(fields.get("error"))
+        fault = said.names & _REQUEST_FAULTS or _is_image_fault(said)
+        named = said if said.cause else Words(code=str(status), message=said.message)
+        return _failed(_kind(fault), named, request_id, usage)
+    if not isinstance(fields.get("output"), list):
+        return "a response without output"
+    parts = list(_parts(fields))
+    refusals = [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    return Answered(
+        finish=_finish(status, fields, refused=bool(refusals)),
+        output=storable("".join(texts or refusals)),
+        usage=usage,
+        model=reading.text(fields.get("model")) or "",
+        request_id=request_id,
+        body=encode(value),
+    )
+
+
+def _response(response: Mapping[str, Any]) -> Outcome | str:
+    status = response.get("status_code")
+    body = response.get("body")
+    request_id = reading.text(response.get("request_id"), longest=200)
+    if status in _OK:
+        return answer(body, request_id=request_id)
+    said = words(reading.fields(body).get("error"))
+    fault = status in _REQUEST_FAULT_STATUSES and not said.names & ACCOUNT_CODES
+    named = said if said.cause else Words(code=f"http_{status}", message=said.message)
+    return _failed(_kind(fault), named, request_id)
+
+
+def _finish(status: Any, fields: Mapping[str, Any], *, refused: bool) -> Finish:
+    if refused:
+        return Finish.REFUSED
+    if status == "completed":
+        return Finish.ANSWERED
+    reason = reading.fields(fields.get("incomplete_details")).get("reason")
+    if reason in _TRUNCATIONS:
+        return Finish.TRUNCATED
+    return Finish.REFUSED if reason == "content_filter" else Finish.INCOMPLETE
+
+
+def _parts(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The text and refusal parts of every message in `output`, in order."""
+    for item in map(reading.fields, reading.items(fields.get("output"))):
+        if item.get("type") != "message":
+            continue
+        for part in map(reading.fields, reading.items(item.get("content"))):
+            if part.get("type") in ("output_text", "refusal"):
+                yield part
+
+
+def _is_image_fault(said: Words) -> bool:
+    """`invalid_image`, `image_too_large`, ...: a dozen codes for images that will not get better."""
+    return "image" in (said.cause or "")
+
+
+def _kind(fault: object) -> type[Rejected | Transient]:
+    return Rejected if fault else Transient
+
+
+def _failed(
+    kind: type[Rejected | Transient],
+    said: Words,
+    request_id: str | None,
+    usage: Usage | None = None,
+) -> Rejected | Transient:
+    return kind(
+        code=said.cause or "unknown_error",
+        message=said.message or "the provider gave no reason",
+        request_id=request_id,
+        usage=usage,
+    )
+
+
+def _usage(fields: Mapping[str, Any]) -> Usage:
+    """OpenAI's `input_tokens` includes the cached ones, as ours does."""
+    usage = reading.fields(fields.get("usage"))
+    read = reading.fields(usage.get("input_tokens_details"))
+    written = reading.fields(usage.get("output_tokens_details"))
+    calls = map(reading.fields, reading.items(fields.get("output")))
+    return Usage(
+        input_tokens=reading.count(usage.get("input_tokens")),
+        output_tokens=reading.count(usage.get("output_tokens")),
+        cache_read_tokens=reading.count(read.get("cached_tokens")),
+        cache_write_tokens=reading.count(read.get("cache_write_tokens")),
+        reasoning_tokens=reading.count(written.get("reasoning_tokens")),
+        web_searches=sum(call.get("type") == "web_search_call" for call in calls),
+        service_tier=reading.text(fields.get("service_tier"), longest=50),
+    )
