@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final, assert_never
 
 import httpx2
@@ -193,18 +194,18 @@ def _of_response(response: httpx2.Response) -> Failure:
 
 def _verdict(status: int, said: Words) -> Verdict:  # noqa: PLR0911 - a table, read from the top
     message = (said.message or "").lower()
-    if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         overloaded = any(_OVERLOADED in word for word in (*said.names, message))
         return Verdict.BUSY if status in _OVERLOAD_STATUSES and overloaded else Verdict.UNCLEAR
     if said.names & ACCOUNT_CODES:
         return Verdict.ACCOUNT
-    if status == httpx2.codes.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Verdict.BUSY
     if status in _UNCLEAR_STATUSES:
         return Verdict.UNCLEAR
-    if status == httpx2.codes.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return Verdict.ABSENT
-    if status == httpx2.codes.REQUEST_ENTITY_TOO_LARGE or said.names & _MODEL_CODES:
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or said.names & _MODEL_CODES:
         return Verdict.INVALID
     if status in _BODY_STATUSES and said.names:
         spent = any(phrase in message for phrase in _ACCOUNT_PHRASES)
