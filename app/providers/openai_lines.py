@@ -60,12 +60,12 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
     """The outcome of a Responses object: HTTP 200 is not success, its `status` is."""
     fields = reading.fields(value)
     status = fields.get("status", "completed")
-    usage = _usage(fields)
     if status in ("failed", "cancelled"):
         said = words(fields.get("error"))
         fault = said.names & _REQUEST_FAULTS or _is_image_fault(said)
         named = said if said.cause else Words(code=str(status), message=said.message)
-        return _failed(_kind(fault), named, request_id, usage)
+        billed = _usage(fields) if fields.get("usage") else None
+        return _failed(_kind(fault), named, request_id, billed)
     if not isinstance(fields.get("output"), list):
         return "a response without output"
     parts = list(_parts(fields))
@@ -74,7 +74,7 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
     return Answered(
         finish=_finish(status, fields, refused=bool(refusals)),
         output=storable("".join(texts or refusals)),
-        usage=usage,
+        usage=_usage(fields),
         model=reading.text(fields.get("model")) or "",
         request_id=request_id,
         body=encode(value),

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+#: No silence outlasts this, whatever becomes of the test.
+SILENCE_S = 10
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -54,6 +57,21 @@ class Server:
         """Answer in turn; the last one for ever."""
         left = list(answers)
         self.script = lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Answer nothing until the block ends."""
+        over = threading.Event()
+
+        def wait(_: Seen) -> Answer:
+            over.wait(SILENCE_S)
+            return Drop()
+
+        self.script = wait
+        try:
+            yield
+        finally:
+            over.set()
 
     def paths(self) -> Sequence[str]:
         return [f"{request.method} {request.path}" for request in self.seen]
