@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     intake_stale_after_s: Seconds = 30
     #: Empty means every model; otherwise the only ones that are admitted.
     models_allowed: tuple[str, ...] = ()
+    #: The wait after a job's first failed attempt; it doubles with each further one.
+    retry_first_s: Seconds = 30
     attempts_max: Annotated[int, Field(ge=1, le=20)] = 3
 
     # Packing
@@ -74,6 +76,8 @@ class Settings(BaseSettings):
     completion_lease_s: Seconds = 60
     chord_join_timeout_s: Seconds = 10
     result_lifetime_s: Seconds = 8 * 24 * 3600
+
+    upkeep_every_s: Seconds = 60
 
     # Notification
     notify_every_s: Seconds = 5

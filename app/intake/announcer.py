@@ -19,7 +19,7 @@ class Announcer:
     def __init__(
         self, *, app: Celery, client: Any, key_prefix: str, wake: Callable[[], None]
     ) -> None:
-        self._backend = app.backend
+        self._backend: Any = app.backend  # the Redis backend: its key names are Celery's own
         self._client = client
         self._key_prefix = key_prefix
         self._wake = wake

@@ -55,7 +55,7 @@ def read(raw: bytes, *, now: datetime, rules: Rules) -> Admission:
 
 def _envelope(raw: bytes) -> dict[str, Any]:
     try:
-        envelope = json.loads(raw)
+        envelope: dict[str, Any] = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not JSON: {error}") from None
     headers = envelope.get("headers") if isinstance(envelope, dict) else None
@@ -78,7 +78,10 @@ def _body(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> bytes:
 def _call(envelope: Mapping[str, Any], body: bytes) -> _Call:
     try:
         decoded = loads(
-            body, envelope.get("content-type"), envelope.get("content-encoding"), accept=_ACCEPTED
+            body,
+            str(envelope.get("content-type") or "application/json"),
+            str(envelope.get("content-encoding") or "utf-8"),
+            accept=_ACCEPTED,
         )
         args, kwargs, embed = decoded
     except (KombuError, ValueError, TypeError, RecursionError, LookupError) as error:

@@ -16,7 +16,9 @@ import redis
 from sqlalchemy import Engine
 
 from app.intake import messages
-from app.ledger import admission, engine as ledger
+from app.intake.announcer import Announcer
+from app.ledger import admission
+from app.ledger import engine as ledger
 from app.ledger.admission import Admission, Admitted
 from app.observe.log import tell
 from app.policy.admission import Rules
@@ -54,9 +56,9 @@ class Pump:
     def __init__(
         self,
         *,
-        client: "redis.Redis[bytes] | Any",
+        client: redis.Redis,
         engine: Engine,
-        announce: "Announcer",
+        announce: Announcer,
         queues: Sequence[str],
         rules: Rules,
         key_prefix: str,
@@ -92,12 +94,12 @@ class Pump:
     def recover(self) -> int:
         """Admit what pumps that died had reserved; how many messages there were."""
         oldest = time.time() - self._stale_after_s
-        stale = self._client.zrangebyscore(
+        stale: Any = self._client.zrangebyscore(
             self._index, "-inf", oldest, start=0, num=_STALE_LISTS_MAX
         )
         count = 0
         for key in stale:
-            raw = self._client.lrange(key, 0, -1)
+            raw: Any = self._client.lrange(key, 0, -1)
             if raw:
                 self._take_in(raw)
             self._forget(key)

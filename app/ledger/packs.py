@@ -68,7 +68,7 @@ def make(connection: Connection, plan: PackPlan, *, at: datetime) -> UUID | None
     if not ordered:
         return None
     _insert_pack(connection, plan, pack_id, len(ordered), at)
-    _insert_items(connection, pack_id, ordered, taken)
+    insert_items(connection, pack_id, [(job_id, taken[job_id]) for job_id in ordered])
     plan_submission(connection, pack_id, submission_id, plan.lane, attempt=1, at=at)
     return submission_id
 
@@ -93,9 +93,8 @@ def _insert_pack(
     )
 
 
-def _insert_items(
-    connection: Connection, pack_id: UUID, ordered: Sequence[UUID], attempts: dict[UUID, int]
-) -> None:
+def insert_items(connection: Connection, pack_id: UUID, items: Sequence[tuple[UUID, int]]) -> None:
+    """Put (job, attempt) pairs into a pack, in this order."""
     connection.execute(
         text("""
             INSERT INTO pack_item (pack_id, seq, job_id, attempt, active)
@@ -105,8 +104,8 @@ def _insert_items(
         """),
         {
             "pack_id": pack_id,
-            "ids": list(ordered),
-            "attempts": [attempts[job_id] for job_id in ordered],
+            "ids": [job_id for job_id, _ in items],
+            "attempts": [attempt for _, attempt in items],
         },
     )
 

@@ -29,16 +29,19 @@ class Charge:
     nano_usd: int | None
 
 
-def standings(connection: Connection, pack_id: UUID) -> dict[UUID, Standing]:
-    """How every job stands whose line of this pack is not settled yet."""
+def standings(
+    connection: Connection, pack_id: UUID, *, only: Sequence[UUID] | None = None
+) -> dict[UUID, Standing]:
+    """How every job stands whose line of this pack is not settled yet; `only` narrows to some."""
     rows = connection.execution_options(yield_per=5000).execute(
         text("""
             SELECT pack_item.job_id, pack_item.attempt, job.uncounted, job.attempts_max, job.due_at,
                    job.cancel_requested_at IS NOT NULL AS cancel_requested
             FROM pack_item JOIN job ON job.id = pack_item.job_id
             WHERE pack_item.pack_id = :pack_id AND pack_item.active
+              AND (CAST(:only AS uuid[]) IS NULL OR pack_item.job_id = ANY(CAST(:only AS uuid[])))
         """),
-        {"pack_id": pack_id},
+        {"pack_id": pack_id, "only": list(only) if only is not None else None},
     )
     return {
         row.job_id: Standing(

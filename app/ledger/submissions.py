@@ -139,16 +139,24 @@ def note(connection: Connection, submission_id: UUID, **fields: Any) -> None:
     )
 
 
-def open_creates(connection: Connection, workspace: str) -> int:
-    """Creates of a workspace whose end is not known."""
-    count: int = connection.execute(
+def close(connection: Connection, submission: Submission, *, at: datetime) -> bool:
+    """End a submission whose every line is settled; whether it moved."""
+    connection.execute(
         text("""
-            SELECT count(*) FROM submission
-            WHERE workspace = :workspace AND state IN ('sending', 'unknown')
+            UPDATE pack SET closed_at = :at WHERE id = :id AND NOT EXISTS (
+              SELECT 1 FROM pack_item WHERE pack_id = :id AND active
+            )
         """),
-        {"workspace": workspace},
-    ).scalar_one()
-    return count
+        {"id": submission.pack_id, "at": at},
+    )
+    return advance(
+        connection,
+        submission.id,
+        expected=SubmissionState.ACCEPTED,
+        to=SubmissionState.COLLECTED,
+        collected_at=at,
+        last_error=None,
+    )
 
 
 def lose_replies(connection: Connection, *, at: datetime) -> list[UUID]:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from app.policy.ends import JobEnd
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,33 +27,7 @@ class ReadyTicket:
     on_failure: str
     #: A ready-made end as JSON; None where the job's columns tell it.
     end: bytes | None
-    job: "JobEnd | None"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobEnd:
-    """How a job ended, as its tickets tell it."""
-
-    job_id: UUID
-    endpoint: str
-    model: str
-    tier: str
-    workload: str | None
-    subject: str | None
-    key: str | None
-    state: str
-    outcome: str | None
-    output: bytes | None = field(repr=False)
-    usage: bytes | None
-    cost_nano_usd: int | None
-    result_id: UUID | None
-    provider_request_id: str | None
-    error_code: str | None
-    error_message: str | None
-    error_retryable: bool | None
-    as_of: datetime
-    produced_at: datetime | None
-    effective_until: datetime | None
+    job: JobEnd | None
 
 
 _TICKET = [column.name for column in fields(ReadyTicket) if column.name != "job"]

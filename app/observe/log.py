@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -36,7 +37,9 @@ def tell(event: str, /, *, warning: bool = False, **fields: Any) -> None:
     (logger.warning if warning else logger.info)(event, **fields)
 
 
-def _refuse_content(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _refuse_content(
+    _logger: Any, _method: str, fields: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     leaked = _FORBIDDEN & fields.keys()
     assert not leaked, f"a log line must not carry {sorted(leaked)}"
     return fields

@@ -20,8 +20,6 @@ from app.policy.outcomes import (
     outcome_name,
 )
 
-#: The first wait before a job goes into another pack; it doubles with each attempt.
-_BACKOFF: Final = timedelta(seconds=30)
 _BACKOFF_MAX: Final = timedelta(minutes=15)
 
 
@@ -53,7 +51,7 @@ def next_move(
     *,
     prices: Prices,
     now: datetime,
-    backoff_scale: float = 1.0,
+    first_backoff: timedelta,
 ) -> Move:
     """The move that follows an outcome. An answer always succeeds: it has been paid for."""
     match outcome:
@@ -77,23 +75,23 @@ def next_move(
                 state=JobState.CANCELLED,
             )
         case Transient() | Lapsed() | Cancelled() | Missing():
-            return _again(outcome, standing, now, backoff_scale)
+            return _again(outcome, standing, now, first_backoff)
         case _:
             assert_never(outcome)
 
 
-def backoff(counted: int, scale: float = 1.0) -> timedelta:
-    """How long to wait after attempt number `counted` (the first is 1)."""
-    return min(_BACKOFF * (2.0 ** max(counted - 1, 0)), _BACKOFF_MAX) * scale
+def backoff(counted: int, first: timedelta) -> timedelta:
+    """How long to wait after attempt number `counted` (the first is 1): doubling, bounded."""
+    return min(first * (2.0 ** max(counted - 1, 0)), max(_BACKOFF_MAX, first))
 
 
-def _again(outcome: Outcome, standing: Standing, now: datetime, backoff_scale: float) -> Move:
+def _again(outcome: Outcome, standing: Standing, now: datetime, first_backoff: timedelta) -> Move:
     code, message = _reason(outcome)
     if standing.cancel_requested:
         return _fail(
             standing, outcome, "cancelled", message, retryable=True, state=JobState.CANCELLED
         )
-    ready_at = now + backoff(standing.counted, backoff_scale)
+    ready_at = now + backoff(standing.counted, first_backoff)
     if standing.due_at is not None and ready_at >= standing.due_at:
         return _fail(
             standing,

@@ -1,0 +1,133 @@
+"""The Celery app of the service: broker, queues, routes and the beat schedule.
+
+Consumes only queues that it is started with (`-Q`). Its default queue is the callers' own, which it
+never consumes, so that callbacks without a queue of their own go home.
+"""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from celery import Celery
+
+from app.completion import once
+from app.observe import log
+from app.settings import Settings, settings
+from unhurried.contract import CONTROL_QUEUE
+
+PACK_QUEUE: Final = "unhurried.pack"
+COLLECT_QUEUE: Final = "unhurried.collect"
+COMPLETE_QUEUE: Final = "unhurried.complete"
+NOTIFY_DUE_QUEUE: Final = "unhurried.notify-due"
+
+#: A wake-up that lies longer than this is dropped: a later one has done its work.
+_WAKE_UP_EXPIRES_S: Final = 60
+
+#: Longer than the longest sync call, so that no running one is delivered again.
+_VISIBILITY_TIMEOUT_S: Final = 900
+
+
+def build(config: Settings) -> Celery:
+    """The app for these settings. Connects to nothing yet."""
+    once.register()
+    built = Celery("unhurried", include=["tasks.direct", "tasks.wake_ups"])
+    built.conf.update(_transport(config), **_limits(config))
+    built.conf.beat_schedule = _schedule(config)
+    return built
+
+
+def _transport(config: Settings) -> dict[str, Any]:
+    prefix = {"global_keyprefix": config.redis_key_prefix} if config.redis_key_prefix else {}
+    return {
+        "broker_read_url": config.redis_url,
+        # Publishing goes through the transport that delivers a canvas's task id once.
+        "broker_write_url": once.publishing_url(config.redis_url),
+        "result_backend": config.redis_url,
+        "broker_transport_options": {
+            # Private keys: a caller's worker with a short visibility timeout would otherwise restore,
+            # and so repeat, what ours is working on.
+            "unacked_key": "unhurried.unacked",
+            "unacked_index_key": "unhurried.unacked_index",
+            "unacked_mutex_key": "unhurried.unacked_mutex",
+            "visibility_timeout": _VISIBILITY_TIMEOUT_S,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "priority_steps": list(range(10)),
+            "socket_timeout": 30,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            **prefix,
+        },
+        "result_backend_transport_options": {
+            "retry_policy": {"max_retries": 100, "interval_max": 5},
+            "result_chord_ordered": True,
+            **prefix,
+        },
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_pool_limit": 50,
+        "redis_max_connections": 100,
+        "redis_socket_timeout": 15,
+        "redis_socket_keepalive": True,
+        "result_backend_always_retry": True,
+        "result_backend_max_retries": 20,
+    }
+
+
+def _limits(config: Settings) -> dict[str, Any]:
+    return {
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "result_accept_content": ["json"],
+        "task_default_queue": config.home_queue,
+        "task_create_missing_queues": True,
+        # Early: a direct call that was cut off may have been paid for and is never repeated unasked.
+        "task_acks_late": False,
+        "task_track_started": False,
+        "task_store_errors_even_if_ignored": False,
+        "task_publish_retry_policy": {"max_retries": 10, "interval_start": 0, "interval_max": 2},
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": True,
+        "worker_hijack_root_logger": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_soft_shutdown_timeout": 30.0,
+        # A prompt must not reach a result's metadata, a log line or Flower.
+        "result_extended": False,
+        "task_repr_maxlevels": 1,
+        "result_expires": timedelta(seconds=config.result_lifetime_s),
+        "result_chord_expires": timedelta(seconds=config.result_lifetime_s),
+        "result_failure_expires": timedelta(seconds=config.result_lifetime_s),
+        "result_chord_join_timeout": config.chord_join_timeout_s,
+        "timezone": "UTC",
+        "enable_utc": True,
+    }
+
+
+def _schedule(config: Settings) -> dict[str, Any]:
+    """Beat carries wake-ups only: a second beat, or a late one, changes nothing."""
+    entries = {
+        "pack": (PACK_QUEUE, config.pack_every_s),
+        "collect": (COLLECT_QUEUE, config.collect_every_s),
+        "complete": (COMPLETE_QUEUE, config.complete_every_s),
+        "notify": (NOTIFY_DUE_QUEUE, config.notify_every_s),
+        "upkeep": (CONTROL_QUEUE, config.upkeep_every_s),
+    }
+    return {
+        name: {
+            "task": f"unhurried.wake.{name}",
+            "schedule": every_s,
+            "options": {"queue": queue, "expires": max(every_s, 1.0), "ignore_result": True},
+        }
+        for name, (queue, every_s) in entries.items()
+    }
+
+
+def wake(built: Celery, name: str, queue: str) -> None:
+    """Ask for a look now. Losing it costs the time until beat's next one."""
+    built.send_task(
+        f"unhurried.wake.{name}", queue=queue, expires=_WAKE_UP_EXPIRES_S, ignore_result=True
+    )
+
+
+log.configure(settings().log_level)
+app = build(settings())

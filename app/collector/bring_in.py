@@ -1,0 +1,204 @@
+"""Bring the results of an ended batch into the ledger, in bounded memory.
+
+Download to disk, read it through once to see whether it is whole and which line speaks for which job,
+then settle it some hundred lines at a time. Killed anywhere, it starts again and changes nothing twice.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from app.collector.judging import Judge
+from app.ledger import admission, settling, submissions
+from app.ledger import engine as ledger
+from app.ledger.submissions import Submission
+from app.observe.log import tell
+from app.policy.names import parse_custom_id
+from app.policy.outcomes import Missing, Outcome
+from app.policy.reconciling import Seen, Survey, survey
+from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thoroughness:
+    """How results are read: lines a transaction, and downloads before an absent line is missing."""
+
+    lines_max: int
+    downloads_max: int
+    #: The wait before a download that lacked lines is tried again.
+    again_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """One line that speaks for a job."""
+
+    job_id: UUID
+    custom_id: str
+    outcome: Outcome
+
+
+class BringIn:
+    """Settles ended batches."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        spool_directory: Path,
+        judge: Judge,
+        thoroughness: Thoroughness,
+        on_settled: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._spool_directory = spool_directory
+        self._judge = judge
+        self._thoroughness = thoroughness
+        self._on_settled = on_settled
+
+    def run(self, submission: Submission, provider: Provider, report: BatchReport) -> bool:
+        """Bring one batch in; whether every one of its lines is settled now."""
+        self._spool_directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self._spool_directory) as file:
+            reply = provider.download(report, file)
+            if not isinstance(reply, Downloaded):
+                self._retry_later(submission, f"download: {reply}")
+                return False
+            return self._bring_in(submission, provider, file)
+
+    def _bring_in(self, submission: Submission, provider: Provider, file: BinaryIO) -> bool:
+        with self._engine.begin() as connection:
+            token, jobs = settling.tokens(connection, submission.pack_id)
+            open_jobs = settling.standings(connection, submission.pack_id)
+        if token is None:
+            return False
+        found = survey(_seen(provider, file, submission), token=token, jobs=jobs)
+        missing = open_jobs.keys() - found.chosen.keys()
+        if missing and submission.downloads + 1 < self._thoroughness.downloads_max:
+            self._retry_later(
+                submission, f"{len(missing)} lines are not there yet", downloaded=True
+            )
+            return False
+        self._settle_lines(submission, provider, file, found, open_jobs.keys())
+        self._settle(submission, [_Verdict(job, "", Missing()) for job in sorted(missing)])
+        self._close(submission, found, len(missing))
+        return True
+
+    def _settle_lines(
+        self,
+        submission: Submission,
+        provider: Provider,
+        file: BinaryIO,
+        found: Survey,
+        open_jobs: Iterable[UUID],
+    ) -> None:
+        still_open = set(open_jobs)
+        verdicts = self._verdicts(submission, provider, file, found)
+        wanted = (verdict for verdict in verdicts if verdict.job_id in still_open)
+        while chunk := list(islice(wanted, self._thoroughness.lines_max)):
+            self._settle(submission, chunk)
+
+    def _verdicts(
+        self, submission: Submission, provider: Provider, file: BinaryIO, found: Survey
+    ) -> Iterator[_Verdict]:
+        file.seek(0)
+        for number, line in enumerate(provider.read_lines(file, endpoint=submission.endpoint)):
+            if number in found.strangers:
+                self._quarantine(submission, line)
+                continue
+            assert isinstance(line, Line)
+            parts = parse_custom_id(line.custom_id)
+            assert parts is not None
+            if found.chosen[parts.job_id] == number:
+                yield _Verdict(parts.job_id, line.custom_id, line.outcome)
+
+    def _settle(self, submission: Submission, verdicts: list[_Verdict]) -> None:
+        if not verdicts:
+            return
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            standings = settling.standings(
+                connection, submission.pack_id, only=[verdict.job_id for verdict in verdicts]
+            )
+            judged = [
+                self._judge.line(
+                    submission,
+                    verdict.outcome,
+                    standings[verdict.job_id],
+                    custom_id=verdict.custom_id,
+                    now=now,
+                )
+                for verdict in verdicts
+                if verdict.job_id in standings
+            ]
+            moved = settling.settle(
+                connection,
+                submission.pack_id,
+                [one.move for one in judged],
+                [one.charge for one in judged if one.charge is not None],
+                at=now,
+            )
+        tell("settled", submission_id=str(submission.id), jobs_count=len(moved))
+        self._on_settled()
+
+    def _quarantine(self, submission: Submission, line: Line | Malformed) -> None:
+        raw = line.raw if isinstance(line, Malformed) else line.custom_id.encode()
+        reason = line.reason if isinstance(line, Malformed) else "no job of this pack has this id"
+        source = f"batch:{submission.provider_batch_id}"
+        with self._engine.begin() as connection:
+            admission.quarantine(
+                connection,
+                source=source,
+                reason=reason,
+                raw=raw,
+                digest=hashlib.sha256(source.encode() + b"\0" + raw).digest(),
+                at=ledger.now(connection),
+            )
+        tell("quarantined", warning=True, submission_id=str(submission.id), reason=reason)
+
+    def _retry_later(
+        self, submission: Submission, reason: str, *, downloaded: bool = False
+    ) -> None:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            submissions.note(
+                connection,
+                submission.id,
+                last_error=reason,
+                downloads=submission.downloads + int(downloaded),
+                poll_at=now + self._thoroughness.again_after,
+            )
+        tell("download_failed", warning=True, submission_id=str(submission.id), reason=reason)
+
+    def _close(self, submission: Submission, found: Survey, missing_count: int) -> None:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            submissions.close(connection, submission, at=now)
+        tell(
+            "collected",
+            submission_id=str(submission.id),
+            provider=submission.provider,
+            provider_batch_id=submission.provider_batch_id,
+            lines_count=len(found.chosen),
+            missing_count=missing_count,
+            strangers_count=len(found.strangers),
+            repeats_count=found.repeats,
+        )
+
+
+def _seen(provider: Provider, file: BinaryIO, submission: Submission) -> Iterator[Seen]:
+    file.seek(0)
+    for line in provider.read_lines(file, endpoint=submission.endpoint):
+        match line:
+            case Line():
+                yield Seen(line.custom_id, line.outcome)
+            case Malformed():
+                yield Seen(None, None)

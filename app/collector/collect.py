@@ -1,0 +1,163 @@
+"""Look at batches under way, and bring in those that have ended."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, assert_never
+
+from sqlalchemy import Engine
+
+from app.collector.bring_in import BringIn
+from app.ledger import engine as ledger
+from app.ledger import giving_back, locks, submissions
+from app.ledger.submissions import Submission
+from app.observe.log import tell
+from app.policy.lifecycle import SubmissionState
+from app.policy.polling import next_poll
+from app.providers.port import (
+    BatchReport,
+    LaneClosed,
+    NotFound,
+    Phase,
+    PollReply,
+    Provider,
+    Unreachable,
+)
+
+#: Batches that one run looks at; the next wake-up goes on.
+_POLLS_MAX: Final = 200
+_TOKEN_LIMIT: Final = "token_limit_exceeded"  # noqa: S105 - a provider's error code
+#: A model whose enqueued tokens are over the provider's limit rests this long.
+_TOKEN_LIMIT_REST: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How often a batch is looked at."""
+
+    shortest: timedelta
+    longest: timedelta
+
+
+class Collector:
+    """Polls and collects. Safe to repeat, to kill anywhere and to run twice at once."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        providers: Mapping[tuple[str, str], Provider],
+        bring_in: BringIn,
+        pace: Pace,
+        wake_completion: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._bring_in = bring_in
+        self._pace = pace
+        self._wake_completion = wake_completion
+
+    def run(self) -> int:
+        """Look at every batch that is due; how many were brought in whole."""
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            due = submissions.to_poll(connection, at=now, limit=_POLLS_MAX)
+        return sum(self._one(submission) for submission in due)
+
+    def _one(self, submission: Submission) -> bool:
+        provider = self._providers.get((submission.provider, submission.account))
+        with locks.only_one(self._engine, f"submission:{submission.id}") as mine:
+            if not mine or not self._still_open(submission):
+                return False
+            if provider is None or submission.provider_batch_id is None:
+                self._later(submission, "no key is configured for this account", None)
+                return False
+            return self._act(submission, provider, provider.poll(submission.provider_batch_id))
+
+    def _still_open(self, submission: Submission) -> bool:
+        with self._engine.begin() as connection:
+            current = submissions.find(connection, submission.id)
+        return current is not None and current.state is SubmissionState.ACCEPTED
+
+    def _act(self, submission: Submission, provider: Provider, reply: PollReply) -> bool:
+        match reply:
+            case BatchReport():
+                return self._reported(submission, provider, reply)
+            case NotFound():
+                # Known to flap right after the create and in mid-life: never proof of absence.
+                self._later(submission, "the provider does not find the batch", None)
+            case Unreachable():
+                self._later(submission, reply.reason, reply.retry_after_s)
+            case LaneClosed():
+                self._later(submission, f"{reply.code}: {reply.message}", None)
+            case _:
+                assert_never(reply)
+        return False
+
+    def _reported(self, submission: Submission, provider: Provider, report: BatchReport) -> bool:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            submissions.note(
+                connection,
+                submission.id,
+                provider_status=report.status,
+                provider_total=report.total,
+                provider_done=report.done,
+                observed_at=now,
+                expires_at=report.expires_at,
+                ended_at=report.ended_at,
+                poll_at=now + self._wait(now - submission.created_at),
+            )
+        match report.phase:
+            case Phase.RUNNING:
+                return False
+            case Phase.VOID:
+                self._void(submission, report)
+                self._wake_completion()
+                return False
+            case Phase.ENDED:
+                whole = self._bring_in.run(submission, provider, report)
+                self._wake_completion()
+                return whole
+            case _:
+                assert_never(report.phase)
+
+    def _void(self, submission: Submission, report: BatchReport) -> None:
+        """The provider refused the batch in validation: nothing ran, nothing was billed."""
+        first = report.errors[0] if report.errors else None
+        code = first.code if first else "validation_failed"
+        message = first.message if first else f"the provider says {report.status} and no reason"
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            if code == _TOKEN_LIMIT:
+                ready_at = now + _TOKEN_LIMIT_REST
+                giving_back.give_back(
+                    connection, submission, reason=message, ready_at=ready_at, at=now
+                )
+            else:
+                numbers = [error.line for error in report.errors if error.line is not None]
+                giving_back.refused(
+                    connection,
+                    submission,
+                    to=SubmissionState.VOID,
+                    code=code,
+                    message=message,
+                    at=now,
+                    bad=giving_back.lines(connection, submission.pack_id, numbers),
+                )
+        tell("void", warning=True, submission_id=str(submission.id), code=code)
+
+    def _later(self, submission: Submission, reason: str, retry_after_s: float | None) -> None:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            wait = self._wait(now - submission.created_at, retry_after_s)
+            submissions.note(connection, submission.id, last_error=reason, poll_at=now + wait)
+        tell("poll_failed", warning=True, submission_id=str(submission.id), reason=reason)
+
+    def _wait(self, age: timedelta, retry_after_s: float | None = None) -> timedelta:
+        return next_poll(
+            age,
+            shortest=self._pace.shortest,
+            longest=self._pace.longest,
+            retry_after_s=retry_after_s,
+        )

@@ -1,0 +1,68 @@
+"""Give every task of a canvas its id before it is published, so that publishing again is the same.
+
+Celery freezes the ids of chain steps and chord bodies when a caller applies them, but a `link`
+callback gets a new id each time. Ids are derived from what they follow; ids that are there stay.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+_NAMESPACE: Final = UUID("5e2d1f04-8a55-4c0b-9a0e-756e68757272")
+#: A canvas nested deeper than this is a mistake; Celery itself recurses on it.
+_DEPTH_MAX: Final = 50
+
+
+def pin(signature: Mapping[str, Any], *, seed: str, home_queue: str | None) -> dict[str, Any]:
+    """A copy of the signature whose every leaf has a task id derived from `seed`.
+
+    Leaves without a queue of their own get `home_queue`, the caller's own default, if one is named.
+    """
+    return _pin(dict(signature), seed, home_queue, 0)
+
+
+def _pin(
+    signature: dict[str, Any], seed: str, home_queue: str | None, depth: int
+) -> dict[str, Any]:
+    if depth > _DEPTH_MAX:
+        return signature
+    kwargs = dict(signature.get("kwargs") or {})
+    for part in ("tasks", "header"):
+        tasks = kwargs.get(part)
+        if isinstance(tasks, list | tuple):
+            kwargs[part] = [
+                _pin_any(task, f"{seed}/{part}{index}", home_queue, depth)
+                for index, task in enumerate(tasks)
+            ]
+        elif isinstance(tasks, Mapping):
+            kwargs[part] = _pin(dict(tasks), f"{seed}/{part}", home_queue, depth + 1)
+    if isinstance(kwargs.get("body"), Mapping) and "task" in kwargs["body"]:
+        kwargs["body"] = _pin(dict(kwargs["body"]), f"{seed}/body", home_queue, depth + 1)
+    options = _pin_options(signature, seed, home_queue, depth)
+    return {**signature, "kwargs": kwargs, "options": options}
+
+
+def _pin_options(
+    signature: Mapping[str, Any], seed: str, home_queue: str | None, depth: int
+) -> dict[str, Any]:
+    options = dict(signature.get("options") or {})
+    if signature.get("subtask_type") is None:
+        if not options.get("task_id"):
+            options["task_id"] = str(uuid5(_NAMESPACE, seed))
+        placed = any(options.get(name) for name in ("queue", "exchange", "routing_key"))
+        if home_queue is not None and not placed:
+            options["queue"] = home_queue
+    for name in ("link", "link_error"):
+        follow = options.get(name)
+        if isinstance(follow, list | tuple):
+            options[name] = [
+                _pin_any(task, f"{seed}/{name}{index}", home_queue, depth)
+                for index, task in enumerate(follow)
+            ]
+    return options
+
+
+def _pin_any(task: Any, seed: str, home_queue: str | None, depth: int) -> Any:
+    if isinstance(task, Mapping) and "task" in task:
+        return _pin(dict(task), seed, home_queue, depth + 1)
+    return task

@@ -1,0 +1,137 @@
+"""Complete a Celery task from outside a worker: exactly what Celery's tracer does after `return`.
+
+The only module that mirrors Celery (5.7, `celery/app/trace.py`); a golden test compares what it writes
+to Redis with what a real worker writes. Every step may be repeated: Celery ignores a result after
+SUCCESS and counts a chord's part once, and each task of a canvas is published once.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from celery import Celery, group, signature
+from celery._state import _task_stack  # type: ignore[attr-defined]  # absent from the stubs
+from celery.app.task import Context
+from kombu.serialization import loads
+
+from app.completion.canvas import pin
+from app.ledger.tickets import ReadyTicket
+from unhurried.contract import HOME_QUEUE_HEADER
+from unhurried.errors import JobFailed
+
+_ACCEPTED: Final = ("json", "application/json")
+
+
+class CeleryEnd:
+    """Tells Celery how a ticket ended."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._backend: Any = app.backend
+
+    def succeed(self, ticket: ReadyTicket, value: dict[str, Any]) -> None:
+        """Publish callbacks and the next chain step, store the result, count the chord part."""
+        context = self._context(ticket)
+        with self._as_current(ticket, context):
+            self._follow_up(context, value)
+            self._backend.mark_as_done(ticket.task_id, value, context, True)  # noqa: FBT003 - Celery's own signature
+
+    def fail(self, ticket: ReadyTicket, error: JobFailed) -> None:
+        """Store the failure, count the chord part, fail the rest of the chain, call errbacks."""
+        context = self._context(ticket)
+        with self._as_current(ticket, context):
+            self._backend.mark_as_failure(
+                ticket.task_id,
+                error,
+                traceback=None,
+                request=context,
+                store_result=not context.ignore_result,
+            )
+
+    def _context(self, ticket: ReadyTicket) -> Any:
+        """The request Context that a worker would have had, canvas ids pinned."""
+        headers, properties = json.loads(ticket.headers), json.loads(ticket.properties)
+        args, kwargs, embed = _decode(ticket)
+        home_queue = headers.get(HOME_QUEUE_HEADER)
+        pinned = _pin_embed(embed, ticket, headers.get("group"), home_queue)
+        return Context(
+            {**headers, **pinned},
+            args=args,
+            kwargs=kwargs,
+            properties=properties,
+            reply_to=properties.get("reply_to"),
+            correlation_id=properties.get("correlation_id"),
+            delivery_info={**(properties.get("delivery_info") or {}), "is_eager": False},
+            is_eager=False,
+            called_directly=False,
+            children=[],
+        )
+
+    @contextmanager
+    def _as_current(self, ticket: ReadyTicket, context: Any) -> Iterator[None]:
+        """Children that are published now belong to this task, as they would in a worker."""
+        task = self._app.tasks.get(ticket.task_name)
+        if task is None:
+            yield
+            return
+        stack: Any = task.request_stack
+        stack.push(context)
+        _task_stack.push(task)
+        try:
+            yield
+        finally:
+            _task_stack.pop()
+            stack.pop()
+
+    def _follow_up(self, context: Any, value: dict[str, Any]) -> None:
+        """`_dispatch_callbacks_and_chain` of Celery's tracer, step for step."""
+        common: dict[str, Any] = {
+            "parent_id": context.id,
+            "root_id": context.root_id or context.id,
+            "priority": (context.properties or {}).get("priority"),
+        }
+        callbacks = [signature(callback, app=self._app) for callback in context.callbacks or []]
+        groups = [callback for callback in callbacks if isinstance(callback, group)]
+        single = [callback for callback in callbacks if not isinstance(callback, group)]
+        for callback in groups:
+            self._publish(callback, value, **common)
+        if len(single) == 1:
+            self._publish(single[0], value, **common)
+        elif single:
+            self._publish(group(single, app=self._app), value, **common)
+        if context.chain:
+            step = signature(context.chain[-1], app=self._app)
+            self._publish(step, value, chain=context.chain[:-1], **common)
+
+    def _publish(self, what: Any, value: dict[str, Any], **options: Any) -> None:
+        amqp: Any = self._app.amqp
+        amqp._retry_publish(what.apply_async, (value,), **options)  # noqa: SLF001 - Celery's tracer calls it so
+
+
+def _decode(ticket: ReadyTicket) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """Args, kwargs and embedded canvas; empty ones where a refused message could not be read."""
+    try:
+        args, kwargs, embed = loads(
+            bytes(ticket.body), ticket.content_type, ticket.content_encoding, accept=_ACCEPTED
+        )
+    except Exception:  # noqa: BLE001 - kombu re-raises whatever a codec raised; intake has refused it already
+        return [], {}, {}
+    return args, kwargs, embed or {}
+
+
+def _pin_embed(
+    embed: dict[str, Any], ticket: ReadyTicket, group_id: str | None, home_queue: str | None
+) -> dict[str, Any]:
+    pinned = dict(embed)
+    for name in ("callbacks", "errbacks", "chain"):
+        follow = embed.get(name)
+        if follow:
+            pinned[name] = [
+                pin(one, seed=f"{ticket.id}/{name}{index}", home_queue=home_queue)
+                for index, one in enumerate(follow)
+            ]
+    if embed.get("chord"):
+        # The same for every part of the chord: whichever ends last publishes it.
+        pinned["chord"] = pin(embed["chord"], seed=f"{group_id}/chord", home_queue=home_queue)
+    return pinned

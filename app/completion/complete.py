@@ -1,0 +1,121 @@
+"""Deliver ended jobs to their tickets: the outbox of completion, emptied in small leased portions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import redis
+from kombu.exceptions import KombuError, OperationalError
+from sqlalchemy import Engine
+
+from app.completion.celery_end import CeleryEnd
+from app.ledger import engine as ledger
+from app.ledger import tickets
+from app.ledger.tickets import ReadyTicket
+from app.observe.log import tell
+from app.policy import ends
+from app.policy.ends import Failure, Value
+from unhurried.contract import REDIS_LIFETIME_S, OnFailure, output_key
+from unhurried.errors import failure
+
+#: Tickets that one transaction leases: few enough that each is done well within its lease.
+_PORTION: Final = 100
+#: Portions of one run; the next wake-up goes on.
+_PORTIONS_MAX: Final = 200
+_RETRY_AFTER: Final = timedelta(seconds=10)
+
+#: Redis or the broker could not be told now. Nothing is wrong with the ticket.
+_OUTAGES: Final = (redis.RedisError, OperationalError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """How long a portion is ours. Must exceed Celery's claim on a chord, within which a repeated last
+    part does nothing."""
+
+    span: timedelta
+
+
+class Completer:
+    """Completes ready tickets. Safe to repeat, to kill anywhere and to run twice at once."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        celery_end: CeleryEnd,
+        client: Any,
+        key_prefix: str,
+        lease: Lease,
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._engine = engine
+        self._celery_end = celery_end
+        self._client = client
+        self._key_prefix = key_prefix
+        self._lease = lease
+        self._still_wanted = still_wanted
+
+    def run(self) -> int:
+        """Complete what is ready; how many tickets that were."""
+        completed = 0
+        for _ in range(_PORTIONS_MAX):
+            taken = self._take()
+            if not taken or not self._still_wanted():
+                break
+            completed += self._deliver(taken)
+        return completed
+
+    def _take(self) -> list[ReadyTicket]:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            return tickets.claim(connection, at=now, lease=self._lease.span, limit=_PORTION)
+
+    def _deliver(self, taken: list[ReadyTicket]) -> int:
+        done = [(ticket.id, ticket.generation) for ticket in taken if self._one(ticket)]
+        with self._engine.begin() as connection:
+            tickets.completed(connection, done, at=ledger.now(connection))
+        if done:
+            tell("completed", tickets_count=len(done))
+        return len(done)
+
+    def _one(self, ticket: ReadyTicket) -> bool:
+        """Whether Celery knows how the ticket ended."""
+        end = _end(ticket)
+        try:
+            match end:
+                case Value():
+                    self._store_long_output(end)
+                    self._celery_end.succeed(ticket, end.wire)
+                case Failure():
+                    self._celery_end.fail(ticket, failure(end.error))
+        except _OUTAGES as outage:
+            self._postpone(ticket, f"{type(outage).__name__}: {outage}")
+            return False
+        except (KombuError, TypeError, ValueError, KeyError, AttributeError) as error:
+            # A callback that cannot be published as the caller wrote it: the answer is paid for and
+            # stays in the ledger, a person looks, and the other tickets go on.
+            self._postpone(ticket, f"cannot be completed: {type(error).__name__}: {error}")
+            return False
+        return True
+
+    def _store_long_output(self, end: Value) -> None:
+        if end.long_output is not None:
+            key = self._key_prefix + output_key(end.wire["output_ref"])
+            self._client.set(key, end.long_output, ex=REDIS_LIFETIME_S)
+
+    def _postpone(self, ticket: ReadyTicket, reason: str) -> None:
+        wait = max(_RETRY_AFTER * min(ticket.attempts, 30), self._lease.span)
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            tickets.postpone(connection, ticket.id, until=now + wait, reason=reason)
+        tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=reason)
+
+
+def _end(ticket: ReadyTicket) -> ends.End:
+    on_failure = OnFailure(ticket.on_failure)
+    if ticket.end is not None:
+        return ends.ready_made(bytes(ticket.end), on_failure)
+    assert ticket.job is not None, f"ticket {ticket.id} is ready without an end"
+    return ends.of_job(ticket.job, on_failure)

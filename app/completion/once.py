@@ -1,0 +1,78 @@
+"""A Redis transport that delivers each task id of a canvas once, however often it is published.
+
+Plain Celery fires a chord's body twice when the process dies between publishing it and cleaning up,
+and its successor completes the last part again. Here the list push and the mark "this task id was
+published" are one script: the second push does nothing. The service's own wake-ups are let through
+unmarked, since losing or repeating one is harmless.
+
+Named by URL scheme (`once+...` would be stripped by kombu, so `unhurried-redis://`).
+"""
+
+from typing import Any, Final
+
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Channel, Transport
+from kombu.utils.json import dumps
+
+from unhurried.contract import REDIS_LIFETIME_S
+
+SCHEME: Final = "unhurried-redis"
+
+#: Queues of wake-ups: they carry nothing that is not in the ledger.
+WAKE_UP_QUEUES: Final = frozenset(
+    {
+        "unhurried.pack",
+        "unhurried.collect",
+        "unhurried.complete",
+        "unhurried.control",
+        "unhurried.notify-due",
+    }
+)
+
+_PUSH_ONCE: Final = """
+if redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2]) then
+  redis.call('LPUSH', KEYS[1], ARGV[1])
+  return 1
+end
+return 0
+"""
+
+
+class OnceChannel(Channel):
+    """kombu's Redis channel, except that a task id of a canvas is pushed once."""
+
+    def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
+        task_id = (message.get("headers") or {}).get("id")
+        batched = "_publish_batch" in options
+        if task_id is None or queue in WAKE_UP_QUEUES or batched:
+            super()._put(queue, message, **options)
+            return
+        priority = self._get_message_priority(message, reverse=False)
+        prefix = self.global_keyprefix
+        with self.conn_or_acquire() as client:
+            client.execute_command(
+                "EVAL",
+                _PUSH_ONCE,
+                2,
+                prefix + str(self._q_for_pri(queue, priority)),  # type: ignore[attr-defined]  # absent from the stubs
+                f"{prefix}unhurried:once:{task_id}",
+                dumps(message),
+                REDIS_LIFETIME_S,
+            )
+
+
+class OnceTransport(Transport):
+    """kombu's Redis transport with that channel."""
+
+    Channel = OnceChannel
+
+
+def register() -> None:
+    """Make kombu know the scheme. May be repeated."""
+    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:{OnceTransport.__name__}"
+
+
+def publishing_url(redis_url: str) -> str:
+    """The URL to publish through, for a Redis URL to consume from."""
+    _, _, rest = redis_url.partition("://")
+    return f"{SCHEME}://{rest}"

@@ -1,0 +1,131 @@
+"""Answer one call while a user waits: admit, ask the provider, price, hand back, then record.
+
+The record comes after the answer: with the ledger down the caller still gets it.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, assert_never
+
+from app.direct.record import Recorder
+from app.ledger.direct import DirectRecord
+from app.policy import admission, ends
+from app.policy.admission import JobDraft, Refusal, Rules
+from app.policy.ends import End, Failure, Value
+from app.policy.outcomes import Answered, Outcome, Rejected, Transient
+from app.policy.pricing import Overrides, price
+from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
+from unhurried.contract import RESULT_SCHEMA, Endpoint, OnFailure
+
+#: Tries after a definite no. A reply that was lost is never tried again: it may have been paid for.
+_TRIES_MAX: Final = 4
+_BACKOFF_S: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One call as the Celery task received it."""
+
+    endpoint: Endpoint
+    task_id: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+class DirectAnswer:
+    """Answers direct calls. Stateless between calls; shared by all threads of a worker."""
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[tuple[str, str], Provider],
+        recorder: Recorder,
+        rules: Rules,
+        overrides: Overrides,
+        timeout_s: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._providers = providers
+        self._recorder = recorder
+        self._rules = rules
+        self._overrides = overrides
+        self._timeout_s = timeout_s
+        self._sleep = sleep
+
+    def answer(self, call: Call) -> End:
+        """The end of one call. Raises nothing that a provider may do; may spend once."""
+        decision = admission.decide(
+            endpoint=call.endpoint,
+            task_id=call.task_id,
+            args=call.args,
+            kwargs=call.kwargs,
+            eta=None,
+            expires=None,
+            now=datetime.now(UTC),
+            rules=self._rules,
+        )
+        if isinstance(decision, Refusal):
+            return _failed(decision.code, decision.message, decision.on_failure)
+        known = self._recorder.known(decision)
+        return known if known is not None else self._ask(call, decision)
+
+    def _ask(self, call: Call, draft: JobDraft) -> End:
+        provider = self._providers.get((draft.provider, draft.account))
+        if provider is None:
+            message = f"no key is configured for account {draft.account!r} at {draft.provider}"
+            return _failed("no_key", message, draft.on_failure)
+        reply = self._try(provider, draft)
+        match reply:
+            case Direct():
+                return self._ended(call, draft, reply.outcome)
+            case NotTaken():
+                return _failed("not_taken", reply.reason, draft.on_failure, retryable=True)
+            case LaneClosed():
+                return _failed(reply.code, reply.message, draft.on_failure)
+            case Ambiguous():
+                return _failed("answer_lost", reply.reason, draft.on_failure, retryable=True)
+            case _:
+                assert_never(reply)
+
+    def _try(self, provider: Provider, draft: JobDraft) -> DirectReply:
+        until = time.monotonic() + self._timeout_s
+        for number in range(_TRIES_MAX):
+            left_s = max(until - time.monotonic(), 1.0)
+            reply = provider.answer(draft.request, endpoint=draft.endpoint, timeout_s=left_s)
+            if not isinstance(reply, NotTaken) or number == _TRIES_MAX - 1:
+                return reply
+            wait_s = reply.retry_after_s or _BACKOFF_S * 2.0**number
+            if time.monotonic() + wait_s >= until:
+                return reply
+            self._sleep(wait_s)
+        raise AssertionError("the last try returns")
+
+    def _ended(self, call: Call, draft: JobDraft, outcome: Outcome) -> End:
+        record = self._price(call, draft, outcome)
+        self._recorder.record(record)
+        return ends.of_job(record.job_end(), draft.on_failure)
+
+    def _price(self, call: Call, draft: JobDraft, outcome: Outcome) -> DirectRecord:
+        usage = outcome.usage if isinstance(outcome, Answered | Rejected | Transient) else None
+        model = outcome.model if isinstance(outcome, Answered) else draft.model
+        nano_usd = None
+        if usage is not None:
+            nano_usd = price(draft.provider, model, usage, batch=False, overrides=self._overrides)
+        return DirectRecord(
+            task_id=call.task_id,
+            draft=draft,
+            outcome=outcome,
+            usage=usage,
+            model=model,
+            cost_nano_usd=nano_usd,
+            ended_at=datetime.now(UTC),
+        )
+
+
+def _failed(code: str, message: str, on_failure: OnFailure, *, retryable: bool = False) -> End:
+    error = {"code": code, "message": message, "retryable": retryable}
+    if on_failure is OnFailure.RETURN:
+        return Value({"schema": RESULT_SCHEMA, "error": error})
+    return Failure(error)

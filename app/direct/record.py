@@ -1,0 +1,76 @@
+"""Write direct answers into the ledger after they were given; keep them in Redis while it is down."""
+
+from typing import Any, Final
+
+from kombu.utils import json
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from app.ledger import direct
+from app.ledger.direct import DirectRecord
+from app.observe.log import tell
+from app.policy import ends
+from app.policy.admission import JobDraft
+from app.policy.ends import End, Failure
+
+#: Records that wait for the ledger at most; past it the oldest are dropped, and told of.
+_WAITING_MAX: Final = 100_000
+#: Records that one sweep writes.
+_SWEEP_MAX: Final = 1000
+
+
+class Recorder:
+    """Records direct calls."""
+
+    def __init__(self, *, engine: Engine, client: Any, key_prefix: str) -> None:
+        self._engine = engine
+        self._client = client
+        self._key = f"{key_prefix}unhurried:direct-records"
+
+    def known(self, draft: JobDraft) -> End | None:
+        """The end of a keyed job that has one already; None where the provider must be asked.
+
+        The same key with another request is a conflict. A ledger that is down is no reason to make a
+        user wait: the call goes on without it.
+        """
+        if draft.key is None:
+            return None
+        try:
+            with self._engine.connect() as connection:
+                found = direct.find(connection, draft.id)
+        except OperationalError:
+            tell("ledger_down", warning=True, where="direct")
+            return None
+        if found is None:
+            return None
+        fingerprint, end = found
+        if fingerprint != draft.fingerprint:
+            message = f"idempotency key {draft.key!r} already names a job with another request"
+            return Failure({"code": "idempotency_conflict", "message": message})
+        return ends.of_job(end, draft.on_failure) if end is not None else None
+
+    def record(self, record: DirectRecord) -> None:
+        """Record one call; while the ledger is down it waits in Redis for the next sweep."""
+        rows = record.rows()
+        try:
+            with self._engine.begin() as connection:
+                direct.insert_rows(connection, rows)
+        except OperationalError:
+            with self._client.pipeline(transaction=True) as pipe:
+                pipe.rpush(self._key, json.dumps(rows))
+                pipe.ltrim(self._key, -_WAITING_MAX, -1)
+                pipe.execute()
+            tell("record_waits", warning=True, job_id=str(record.draft.id))
+
+    def sweep(self) -> int:
+        """Write what waits in Redis; how many calls that were. A crash in between repeats one."""
+        written = 0
+        for _ in range(_SWEEP_MAX):
+            waiting = self._client.lindex(self._key, 0)
+            if waiting is None:
+                break
+            with self._engine.begin() as connection:
+                direct.insert_rows(connection, json.loads(waiting))
+            self._client.lrem(self._key, 1, waiting)
+            written += 1
+        return written

@@ -1,0 +1,60 @@
+"""The intake process: `python -m app.intake`. Ends cleanly on SIGTERM, loses nothing on SIGKILL."""
+
+import signal
+import threading
+from functools import partial
+from typing import Final
+
+import redis
+from sqlalchemy.exc import DBAPIError
+
+from app import wiring
+from app.celery import COMPLETE_QUEUE, app, wake
+from app.intake.pump import Pump
+from app.observe.log import tell
+from app.settings import settings
+
+#: How long an empty queue is left alone; also how late a message may be seen.
+_IDLE_S: Final = 0.05
+_OUTAGE_FIRST_S: Final = 0.5
+_OUTAGE_MAX_S: Final = 15.0
+#: How often the lists of dead pumps are looked for.
+_ROUNDS_BETWEEN_RECOVERIES: Final = 100
+
+
+def main() -> None:
+    """Pump until told to stop. An outage of Redis or of the ledger is waited out."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    pump = wiring.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
+    tell(
+        "intake_ready",
+        queues="batch,near-real-time,notify",
+        stale_s=settings().intake_stale_after_s,
+    )
+    outage_s = _OUTAGE_FIRST_S
+    rounds = 0
+    while not stop.is_set():
+        try:
+            taken = _round(pump, rounds)
+        except (redis.RedisError, DBAPIError, OSError) as outage:
+            tell("intake_waits", warning=True, reason=type(outage).__name__, wait_s=outage_s)
+            stop.wait(outage_s)
+            outage_s = min(outage_s * 2, _OUTAGE_MAX_S)
+            continue
+        outage_s = _OUTAGE_FIRST_S
+        rounds += 1
+        if not taken:
+            stop.wait(_IDLE_S)
+    tell("intake_stopped")
+
+
+def _round(pump: Pump, number: int) -> int:
+    if number % _ROUNDS_BETWEEN_RECOVERIES == 0:
+        pump.recover()
+    return pump.run_once()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Direct calls in the ledger: recorded after they were answered, found before they are repeated."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.ledger import schema
+from app.ledger.moves import result_id
+from app.policy.admission import JobDraft
+from app.policy.ends import JobEnd
+from app.policy.lifecycle import ENDED, JobState
+from app.policy.outcomes import Answered, Outcome, Usage, outcome_name
+from app.policy.tickets import TicketState
+
+#: The attempt that a direct call is.
+_ATTEMPT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectRecord:
+    """One direct call that got a definite end."""
+
+    task_id: str
+    draft: JobDraft
+    outcome: Outcome
+    #: What was billed; None where nothing was.
+    usage: Usage | None
+    model: str
+    cost_nano_usd: int | None
+    ended_at: datetime
+
+    def rows(self) -> dict[str, dict[str, Any] | None]:
+        """The rows to insert, by table: plain values, so that they can wait outside the ledger."""
+        return {"job": self._job(), "ticket": self._ticket(), "charge": self._charge()}
+
+    def job_end(self) -> JobEnd:
+        """How the job ended, as its caller is told."""
+        row = self._job()
+        names = JobEnd.__dataclass_fields__.keys() - {"job_id"}
+        told: dict[str, Any] = {name: row.get(name) for name in names}
+        return JobEnd(job_id=self.draft.id, **told)
+
+    def _job(self) -> dict[str, Any]:
+        draft = self.draft
+        row: dict[str, Any] = {
+            name: value
+            for name, value in asdict(draft).items()
+            if name not in {"on_failure", "notify"}
+        }
+        effective = draft.effective_for_s
+        row |= {
+            "request_bytes": len(draft.request),
+            "state": JobState.FAILED,
+            "outcome": outcome_name(self.outcome),
+            "attempt": _ATTEMPT,
+            "admitted_at": draft.ready_at,
+            "produced_at": self.ended_at,
+            "settled_at": self.ended_at,
+            "result_id": result_id(draft.id, _ATTEMPT),
+            "cost_nano_usd": self.cost_nano_usd,
+            "sync_cost_nano_usd": self.cost_nano_usd,
+            "effective_until": draft.as_of + timedelta(seconds=effective) if effective else None,
+        }
+        if isinstance(self.outcome, Answered):
+            return row | _answered(self.outcome, self.usage)
+        return row | {
+            "error_code": getattr(self.outcome, "code", outcome_name(self.outcome)),
+            "error_message": getattr(self.outcome, "message", "").replace("\0", ""),
+            "error_retryable": outcome_name(self.outcome) != "rejected",
+            "provider_request_id": getattr(self.outcome, "request_id", None),
+        }
+
+    def _ticket(self) -> dict[str, Any]:
+        return {
+            "task_id": self.task_id,
+            "context_digest": b"",
+            "job_id": self.draft.id,
+            "tenant": self.draft.tenant,
+            "task_name": f"unhurried.{self.draft.endpoint}.v1",
+            # A worker completes a direct call itself: nothing has to be rebuilt from here.
+            "headers": b"{}",
+            "properties": b"{}",
+            "body": b"",
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "on_failure": self.draft.on_failure,
+            "in_chord": False,
+            "state": TicketState.COMPLETED,
+            "admitted_at": self.draft.ready_at,
+            "ready_at": self.ended_at,
+            "completed_at": self.ended_at,
+        }
+
+    def _charge(self) -> dict[str, Any] | None:
+        if self.usage is None:
+            return None
+        return {
+            "source": f"direct:{self.task_id}",
+            "line": str(_ATTEMPT),
+            "provider": self.draft.provider,
+            "account": self.draft.account,
+            "tenant": self.draft.tenant,
+            "job_id": self.draft.id,
+            "model": self.model,
+            "batch": False,
+            "usage": json.dumps(asdict(self.usage)).encode(),
+            "nano_usd": self.cost_nano_usd,
+            "booked_at": self.ended_at,
+        }
+
+
+def _answered(answer: Answered, usage: Usage | None) -> dict[str, Any]:
+    return {
+        "state": JobState.SUCCEEDED,
+        "answer": answer.body,
+        "output": answer.output.encode("utf-8", "replace"),
+        "usage": json.dumps(asdict(usage)).encode() if usage else None,
+        "model_answered": answer.model,
+        "provider_request_id": answer.request_id,
+    }
+
+
+def insert_rows(connection: Connection, rows: dict[str, dict[str, Any] | None]) -> None:
+    """Record one direct call. May be repeated without effect."""
+    for name in ("job", "ticket", "charge"):
+        row = rows.get(name)
+        if row is not None:
+            connection.execute(
+                insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
+            )
+
+
+def find(connection: Connection, job_id: UUID) -> tuple[bytes, JobEnd | None] | None:
+    """A job's fingerprint, and its end where it has ended; None where there is no such job."""
+    table = schema.job
+    names = sorted(JobEnd.__dataclass_fields__.keys() - {"job_id"})
+    row = connection.execute(
+        select(table.c.fingerprint, *(table.c[name] for name in names)).where(table.c.id == job_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    if JobState(row.state) not in ENDED:
+        return bytes(row.fingerprint), None
+    return bytes(row.fingerprint), JobEnd(
+        job_id=job_id, **{name: getattr(row, name) for name in names}
+    )

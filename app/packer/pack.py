@@ -1,0 +1,63 @@
+"""Make packs of waiting jobs: a thin shell around the pure plan."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+
+from app.ledger import engine as ledger
+from app.ledger import moves, packs
+from app.observe.log import tell
+from app.policy.lifecycle import Fail, JobState
+from app.policy.packing import Candidate, Limits, PackPlan, Patience, plan
+
+
+class Packer:
+    """Divides what waits into packs. Safe to repeat, to interrupt and to run twice at once."""
+
+    def __init__(self, *, engine: Engine, limits: Mapping[str, Limits], patience: Patience) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._patience = patience
+
+    def run(self) -> int:
+        """Record every pack that is to go now; how many there are. Nothing is sent yet."""
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            waiting = packs.candidates(connection, at=now)
+        planned = plan(waiting, limits=self._limits, now=now, patience=self._patience)
+        self._refuse(planned.too_large)
+        return sum(self._make(one) for one in planned.packs)
+
+    def _make(self, planned: PackPlan) -> bool:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            submission_id = packs.make(connection, planned, at=now)
+        if submission_id is not None:
+            tell(
+                "packed",
+                submission_id=str(submission_id),
+                provider=planned.lane.provider,
+                jobs_count=len(planned.jobs),
+                bytes_count=planned.bytes_count,
+                reason=str(planned.reason),
+            )
+        return submission_id is not None
+
+    def _refuse(self, too_large: tuple[Candidate, ...]) -> None:
+        if not too_large:
+            return
+        refusals = [
+            Fail(
+                job_id=job.job_id,
+                attempt=0,
+                state=JobState.FAILED,
+                outcome="rejected",
+                code="too_large",
+                message=f"a request of {job.request_bytes:,} bytes fits no {job.lane.provider} batch",
+                retryable=False,
+            )
+            for job in too_large
+        ]
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            moves.apply(connection, refusals, at=now, expected=JobState.WAITING)

@@ -1,0 +1,282 @@
+"""Hand packs over to providers, each at most once.
+
+Record the intent (commit) -> create (no transaction open, no retry) -> record the answer (commit,
+guarded). A reply that was lost leaves the submission `unknown`: it is looked for, never repeated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, assert_never
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from app.ledger import engine as ledger
+from app.ledger import giving_back, locks, submissions
+from app.ledger.submissions import Submission
+from app.observe.log import tell
+from app.packer.spool import Spool
+from app.policy.lifecycle import SubmissionState
+from app.policy.names import deployment_tag
+from app.providers.port import (
+    Accepted,
+    Ambiguous,
+    CreateReply,
+    Handover,
+    LaneClosed,
+    MarkUnreadError,
+    NotFound,
+    NotTaken,
+    Provider,
+    RefusedForGood,
+    Unreachable,
+)
+
+#: Submissions that one run hands over; the next wake-up goes on.
+_HANDOVERS_MAX: Final = 50
+_BACKOFF_S: Final = 15.0
+_BACKOFF_MAX_S: Final = 900.0
+#: The first look at a new batch; most batches need minutes at least.
+_FIRST_POLL_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spans:
+    """How long an intent lives and how soon a batch is first looked at."""
+
+    send_ttl: timedelta
+    first_poll: timedelta = timedelta(seconds=_FIRST_POLL_S)
+
+
+class Submitter:
+    """Sends what is planned. Safe to repeat, to kill anywhere and to run twice at once."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        providers: Mapping[tuple[str, str], Provider],
+        spool_directory: Path,
+        deployment: str,
+        spans: Spans,
+    ) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._deployment = deployment_tag(deployment)
+        self._spool = Spool(engine, spool_directory, deployment=self._deployment)
+        self._spans = spans
+
+    def run(self) -> int:
+        """Hand over every submission that may go now; how many were accepted."""
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            lost = submissions.lose_replies(connection, at=now)
+            due = submissions.to_hand_over(connection, at=now, limit=_HANDOVERS_MAX)
+        for submission_id in lost:
+            tell("reply_lost", warning=True, submission_id=str(submission_id))
+        return sum(self._one(submission) for submission in due)
+
+    def _one(self, submission: Submission) -> bool:
+        with locks.only_one(self._engine, f"submission:{submission.id}") as mine:
+            if not mine:
+                return False
+            provider = self._providers.get((submission.provider, submission.account))
+            if provider is None:
+                self._close_lane(
+                    submission, LaneClosed(code="no_key", message="no key is configured")
+                )
+                return False
+            return self._hand_over(submission, provider)
+
+    def _hand_over(self, submission: Submission, provider: Provider) -> bool:
+        with self._spool.body(submission, provider) as body:
+            handover = self._prepare(submission, provider, body.path, body.sha256)
+            if handover is None or not self._intend(submission, provider, handover):
+                return False
+            reply = provider.create(handover)
+        return self._record(submission, reply)
+
+    def _prepare(
+        self, submission: Submission, provider: Provider, path: Path, sha256: str
+    ) -> Handover | None:
+        """Upload the body where the provider wants it first. Free, so it may happen twice."""
+        file_id = submission.file_id
+        if provider.uploads and file_id is None:
+            reply = provider.upload(path, name=f"uh-{self._deployment}-{submission.token}.jsonl")
+            if not isinstance(reply, str):
+                self._record(submission, reply)
+                return None
+            file_id = reply
+            with self._engine.begin() as connection:
+                moved = submissions.advance(
+                    connection,
+                    submission.id,
+                    expected=SubmissionState.PLANNED,
+                    to=SubmissionState.UPLOADED,
+                    file_id=file_id,
+                    sha256=sha256,
+                )
+            if not moved:
+                return None
+        return Handover(
+            submission_id=submission.token,
+            deployment=self._deployment,
+            endpoint=submission.endpoint,
+            requests_count=submission.jobs_count,
+            sha256=sha256,
+            path=path,
+            file_id=file_id,
+        )
+
+    def _intend(self, submission: Submission, provider: Provider, handover: Handover) -> bool:
+        """Commit that from here on the provider may have the batch; False where another is open."""
+        try:
+            head = provider.newest_batch_id()
+        except MarkUnreadError as unread:
+            self._record(submission, _mark_unread(unread))
+            return False
+        try:
+            with self._engine.begin() as connection:
+                now = ledger.now(connection)
+                return submissions.advance(
+                    connection,
+                    submission.id,
+                    expected=(SubmissionState.PLANNED, SubmissionState.UPLOADED),
+                    to=SubmissionState.SENDING,
+                    head_id=head,
+                    sha256=handover.sha256,
+                    sent_at=now,
+                    not_after=now + self._spans.send_ttl,
+                )
+        except IntegrityError:
+            # The index that allows one open create a workspace. The next run tries again.
+            tell("create_waits", submission_id=str(submission.id), workspace=submission.workspace)
+            return False
+
+    def _record(
+        self,
+        submission: Submission,
+        reply: CreateReply | NotTaken | RefusedForGood | LaneClosed,
+    ) -> bool:
+        match reply:
+            case Accepted():
+                self._accepted(submission, reply)
+                return True
+            case NotTaken():
+                self._not_taken(submission, reply)
+            case RefusedForGood():
+                self._refused(submission, reply)
+            case LaneClosed():
+                self._close_lane(submission, reply)
+            case Ambiguous():
+                self._unknown(submission, reply)
+            case _:
+                assert_never(reply)
+        return False
+
+    def _accepted(self, submission: Submission, reply: Accepted) -> None:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            submissions.advance(
+                connection,
+                submission.id,
+                expected=(SubmissionState.SENDING, SubmissionState.UNKNOWN),
+                to=SubmissionState.ACCEPTED,
+                provider_batch_id=reply.provider_batch_id,
+                provider_status=reply.status,
+                accepted_at=now,
+                observed_at=now,
+                expires_at=reply.expires_at,
+                poll_at=now + self._spans.first_poll,
+            )
+        tell(
+            "submitted",
+            submission_id=str(submission.id),
+            provider=submission.provider,
+            provider_batch_id=reply.provider_batch_id,
+            jobs_count=submission.jobs_count,
+            request_id=reply.request_id,
+        )
+
+    def _not_taken(self, submission: Submission, reply: NotTaken) -> None:
+        wait_s = reply.retry_after_s or min(_BACKOFF_S * 2.0**submission.refusals, _BACKOFF_MAX_S)
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            self._back(connection, submission, reply.reason, now + timedelta(seconds=wait_s))
+        tell("not_taken", submission_id=str(submission.id), reason=reply.reason, wait_s=wait_s)
+
+    def _back(
+        self, connection: Connection, submission: Submission, reason: str, not_before: datetime
+    ) -> None:
+        current = submissions.find(connection, submission.id)
+        uploaded = current is not None and current.file_id is not None
+        submissions.advance(
+            connection,
+            submission.id,
+            expected=(
+                SubmissionState.PLANNED,
+                SubmissionState.UPLOADED,
+                SubmissionState.SENDING,
+            ),
+            to=SubmissionState.UPLOADED if uploaded else SubmissionState.PLANNED,
+            not_before=not_before,
+            refusals=submission.refusals + 1,
+            last_error=reason,
+        )
+
+    def _refused(self, submission: Submission, reply: RefusedForGood) -> None:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            giving_back.refused(
+                connection,
+                submission,
+                to=SubmissionState.REJECTED,
+                code=reply.code,
+                message=reply.message,
+                at=now,
+            )
+        tell("refused", warning=True, submission_id=str(submission.id), code=reply.code)
+
+    def _close_lane(self, submission: Submission, reply: LaneClosed) -> None:
+        reason = f"{reply.code}: {reply.message}"
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            submissions.pause_lane(
+                connection,
+                provider=submission.provider,
+                account=submission.account,
+                reason=reason,
+                at=now,
+            )
+            self._back(connection, submission, reason, now)
+        tell(
+            "lane_paused",
+            warning=True,
+            provider=submission.provider,
+            account=submission.account,
+            code=reply.code,
+            remedy="mend the account, then resume the lane; no job has failed",
+        )
+
+    def _unknown(self, submission: Submission, reply: Ambiguous) -> None:
+        with self._engine.begin() as connection:
+            submissions.advance(
+                connection,
+                submission.id,
+                expected=SubmissionState.SENDING,
+                to=SubmissionState.UNKNOWN,
+                last_error=reply.reason,
+            )
+        tell("reply_lost", warning=True, submission_id=str(submission.id), reason=reply.reason)
+
+
+def _mark_unread(unread: MarkUnreadError) -> NotTaken | LaneClosed:
+    match unread.reply:
+        case LaneClosed():
+            return unread.reply
+        case Unreachable():
+            return NotTaken(reason=unread.reply.reason, retry_after_s=unread.reply.retry_after_s)
+        case NotFound():
+            return NotTaken(reason="the provider does not show its newest batch")

@@ -1,0 +1,53 @@
+"""Which line of a result file speaks for which job. Pure.
+
+The set of custom_ids decides, never the provider's counts: counts have been seen to lie.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.policy.names import parse_custom_id
+from app.policy.outcomes import Answered, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A line as far as reconciling cares; `custom_id` None for one that could not be read."""
+
+    custom_id: str | None
+    outcome: Outcome | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Survey:
+    """What a whole download holds. Line numbers count from 0."""
+
+    #: The line that speaks for each job: the first answered one, or else the first.
+    chosen: dict[UUID, int] = field(default_factory=dict)
+    #: Lines that speak for no job of this pack: another's, or unreadable.
+    strangers: set[int] = field(default_factory=set)
+    #: Lines of jobs that another line speaks for.
+    repeats: int = 0
+
+
+def survey(lines: Iterable[Seen], *, token: str, jobs: Collection[UUID]) -> Survey:
+    """Read a download through once. `jobs` is everything the pack was made of."""
+    found = Survey()
+    answered: set[UUID] = set()
+    for number, line in enumerate(lines):
+        parts = parse_custom_id(line.custom_id) if line.custom_id is not None else None
+        if parts is None or parts.token != token or parts.job_id not in jobs:
+            found.strangers.add(number)
+            continue
+        job_id = parts.job_id
+        is_answer = isinstance(line.outcome, Answered)
+        if job_id in found.chosen:
+            found.repeats += 1
+            if is_answer and job_id not in answered:
+                found.chosen[job_id] = number
+        else:
+            found.chosen[job_id] = number
+        if is_answer:
+            answered.add(job_id)
+    return found

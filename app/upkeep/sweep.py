@@ -1,0 +1,38 @@
+"""The periodic look that finds what lost wake-ups, restarts and slow batches leave behind."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from app.ledger import engine as ledger
+from app.ledger import tickets
+from app.observe.log import tell
+
+
+class Chords(Protocol):
+    """Keeps the counters of open chords alive."""
+
+    def refresh_chords(self, group_ids: Sequence[str]) -> None:
+        """Extend the life of these chords' keys."""
+        ...
+
+
+class Upkeep:
+    """Sweeps. Safe to repeat and to run twice at once."""
+
+    def __init__(
+        self, *, engine: Engine, chords: Chords, sweep_direct_records: Callable[[], int]
+    ) -> None:
+        self._engine = engine
+        self._chords = chords
+        self._sweep_direct_records = sweep_direct_records
+
+    def run(self) -> None:
+        """One round of everything."""
+        with self._engine.begin() as connection:
+            readied = tickets.sweep(connection, at=ledger.now(connection))
+            chords = tickets.open_chords(connection)
+        self._chords.refresh_chords(chords)
+        recorded = self._sweep_direct_records()
+        tell("swept", tickets_count=readied, chords_count=len(chords), records_count=recorded)

@@ -1,0 +1,214 @@
+"""The one place that picks implementations and puts the parts together, once a process."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final
+
+import redis
+from celery import Celery
+from sqlalchemy import Engine
+
+from app.collector.bring_in import BringIn, Thoroughness
+from app.collector.collect import Collector, Pace
+from app.collector.judging import Judge
+from app.completion.celery_end import CeleryEnd
+from app.completion.complete import Completer, Lease
+from app.direct.answer import DirectAnswer
+from app.direct.record import Recorder
+from app.intake.announcer import Announcer
+from app.intake.pump import Pump
+from app.ledger import engine as ledger
+from app.packer.pack import Packer
+from app.packer.submit import Spans, Submitter
+from app.policy.admission import Rules
+from app.policy.names import deployment_tag
+from app.policy.packing import Limits, Patience
+from app.providers.port import Provider
+from app.settings import Settings, settings
+from app.upkeep.sweep import Upkeep
+from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
+
+#: The account of the keys that the settings name.
+_ACCOUNT: Final = "default"
+
+
+@cache
+def engine() -> Engine:
+    """The ledger's connections."""
+    return ledger.connect(settings().database_url)
+
+
+@cache
+def client() -> Any:
+    """Redis, for what does not go through Celery. Keys get their prefix where they are made."""
+    return redis.Redis.from_url(
+        settings().redis_url, socket_timeout=15, socket_connect_timeout=5, health_check_interval=25
+    )
+
+
+@cache
+def providers() -> Mapping[tuple[str, str], Provider]:
+    """Every account that has a key, by (provider, account). SDKs are imported here, not before."""
+    config = settings()
+    found: dict[tuple[str, str], Provider] = {}
+    common: dict[str, Any] = {
+        "deployment": deployment_tag(config.deployment),
+        "connect_timeout_s": config.connect_timeout_s,
+        "create_timeout_s": config.create_timeout_s,
+        "sync_timeout_s": config.sync_timeout_s,
+    }
+    if config.anthropic_api_key is not None:
+        from app.providers.anthropic import AnthropicProvider  # noqa: PLC0415 - 70 MB of SDK
+
+        found["anthropic", _ACCOUNT] = AnthropicProvider(
+            api_key=config.anthropic_api_key.get_secret_value(),
+            base_url=config.anthropic_base_url,
+            **common,
+        )
+    if config.openai_api_key is not None:
+        from app.providers.openai import OpenAIProvider  # noqa: PLC0415 - 70 MB of SDK
+
+        found["openai", _ACCOUNT] = OpenAIProvider(
+            api_key=config.openai_api_key.get_secret_value(),
+            base_url=config.openai_base_url,
+            **common,
+        )
+    return found
+
+
+def rules(config: Settings, *tiers: Tier) -> Rules:
+    """What is admitted at these tiers."""
+    return Rules(
+        request_bytes_max=config.request_bytes_max,
+        attempts_max=config.attempts_max,
+        models_allowed=config.models_allowed,
+        tiers=frozenset(tiers),
+    )
+
+
+@cache
+def packer() -> Packer:
+    """Makes packs."""
+    config = settings()
+    limits = {}
+    for (name, _), provider in providers().items():
+        most = provider.limits
+        limits[name] = Limits(
+            requests_max=min(most.requests_max, config.pack_requests_max or most.requests_max),
+            bytes_max=most.bytes_max,
+            line_overhead_bytes=most.line_overhead_bytes,
+            tokens_max=most.tokens_max,
+        )
+    patience = Patience(linger=config.linger, due_margin=config.due_margin)
+    return Packer(engine=engine(), limits=limits, patience=patience)
+
+
+@cache
+def submitter() -> Submitter:
+    """Hands packs over."""
+    config = settings()
+    return Submitter(
+        engine=engine(),
+        providers=providers(),
+        spool_directory=config.spool_directory,
+        deployment=config.deployment,
+        spans=Spans(
+            send_ttl=timedelta(seconds=config.send_ttl_s),
+            first_poll=timedelta(seconds=config.poll_min_s),
+        ),
+    )
+
+
+@cache
+def collector(wake_completion: Callable[[], None]) -> Collector:
+    """Polls batches and brings their results in."""
+    config = settings()
+    judge = Judge(
+        overrides=config.price_overrides, first_backoff=timedelta(seconds=config.retry_first_s)
+    )
+    bring_in = BringIn(
+        engine=engine(),
+        spool_directory=config.spool_directory,
+        judge=judge,
+        thoroughness=Thoroughness(
+            lines_max=config.settle_lines_max,
+            downloads_max=config.downloads_max,
+            again_after=timedelta(seconds=config.poll_min_s),
+        ),
+        on_settled=wake_completion,
+    )
+    return Collector(
+        engine=engine(),
+        providers=providers(),
+        bring_in=bring_in,
+        pace=Pace(
+            shortest=timedelta(seconds=config.poll_min_s),
+            longest=timedelta(seconds=config.poll_max_s),
+        ),
+        wake_completion=wake_completion,
+    )
+
+
+@cache
+def completer(app: Celery) -> Completer:
+    """Completes tickets."""
+    config = settings()
+    return Completer(
+        engine=engine(),
+        celery_end=CeleryEnd(app),
+        client=client(),
+        key_prefix=config.redis_key_prefix,
+        lease=Lease(span=timedelta(seconds=config.completion_lease_s)),
+    )
+
+
+@cache
+def recorder() -> Recorder:
+    """Records direct calls."""
+    return Recorder(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
+
+
+@cache
+def direct_answer() -> DirectAnswer:
+    """Answers direct calls."""
+    config = settings()
+    return DirectAnswer(
+        providers=providers(),
+        recorder=recorder(),
+        rules=rules(config, Tier.SYNC),
+        overrides=config.price_overrides,
+        timeout_s=config.sync_timeout_s,
+    )
+
+
+def announcer(app: Celery, wake_completion: Callable[[], None]) -> Announcer:
+    """Tells Redis what was admitted."""
+    return Announcer(
+        app=app, client=client(), key_prefix=settings().redis_key_prefix, wake=wake_completion
+    )
+
+
+def pump(app: Celery, wake_completion: Callable[[], None]) -> Pump:
+    """Takes messages from Redis into the ledger."""
+    config = settings()
+    return Pump(
+        client=client(),
+        engine=engine(),
+        announce=announcer(app, wake_completion),
+        queues=[QUEUES[Tier.BATCH], QUEUES[Tier.NEAR_REAL_TIME], NOTIFY_QUEUE],
+        rules=rules(config, Tier.BATCH),
+        key_prefix=config.redis_key_prefix,
+        messages_max=config.intake_messages_max,
+        stale_after_s=config.intake_stale_after_s,
+    )
+
+
+@cache
+def upkeep(app: Celery) -> Upkeep:
+    """Sweeps."""
+    return Upkeep(
+        engine=engine(),
+        chords=announcer(app, lambda: None),
+        sweep_direct_records=recorder().sweep,
+    )

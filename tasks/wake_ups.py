@@ -1,0 +1,43 @@
+"""Wake-ups: "look now". Each may be lost or repeated; what is to be done is in the ledger."""
+
+from functools import partial
+
+from app import wiring
+from app.celery import COLLECT_QUEUE, COMPLETE_QUEUE, app, wake
+
+_WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
+
+
+@app.task(name="unhurried.wake.pack", ignore_result=True, shared=False)
+def pack() -> None:
+    """Make packs of what waits, and hand over every pack that may go."""
+    wiring.packer().run()
+    if wiring.submitter().run():
+        wake(app, "collect", COLLECT_QUEUE)
+
+
+@app.task(name="unhurried.wake.collect", ignore_result=True, shared=False)
+def collect() -> None:
+    """Look at the batches that are due, and bring in those that have ended."""
+    wiring.collector(_WAKE_COMPLETION).run()
+
+
+@app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)
+def complete() -> None:
+    """Tell Celery how tickets ended."""
+    wiring.completer(app).run()
+
+
+@app.task(name="unhurried.wake.notify", ignore_result=True, shared=False)
+def notify() -> None:
+    """Deliver the mails that are due."""
+    outbox = wiring.outbox(_WAKE_COMPLETION)
+    outbox.recover()
+    if outbox.deliver_due():
+        _WAKE_COMPLETION()
+
+
+@app.task(name="unhurried.wake.upkeep", ignore_result=True, shared=False)
+def upkeep() -> None:
+    """Sweep up what lost wake-ups leave behind."""
+    wiring.upkeep(app).run()
