@@ -63,7 +63,7 @@ ACCOUNT_CODES: Final = frozenset(
 )
 #: Spend limits that an owner set, and empty balances, come as a plain 400 without a code of their own.
 #: Taken for the request's fault, they would fail every job of the account.
-_ACCOUNT_PHRASES: Final = ("credit balance", "usage limit", "spend limit", "billing")
+_ACCOUNT_PHRASES: Final = ("credit balance", "usage limit", "spend limit")
 _OVERLOADED: Final = "overloaded"
 _MODEL_CODES: Final = frozenset({"model_not_found"})
 
