@@ -21,6 +21,7 @@ from app.policy.outcomes import (
 )
 
 _BACKOFF_MAX: Final = timedelta(minutes=15)
+_DOUBLINGS_MAX: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +83,8 @@ def next_move(
 
 def backoff(counted: int, first: timedelta) -> timedelta:
     """How long to wait after attempt number `counted` (the first is 1): doubling, bounded."""
-    return min(first * (2.0 ** max(counted - 1, 0)), max(_BACKOFF_MAX, first))
+    doublings = min(max(counted - 1, 0), _DOUBLINGS_MAX)
+    return min(first * (2.0**doublings), max(_BACKOFF_MAX, first))
 
 
 def _again(outcome: Outcome, standing: Standing, now: datetime, first_backoff: timedelta) -> Move:

@@ -1,0 +1,153 @@
+"""What follows an outcome: answers stand, retries are bounded, due times end the matter."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.policy.lifecycle import Fail, JobState, Retry, Succeed
+from app.policy.outcomes import (
+    Answered,
+    Cancelled,
+    Finish,
+    Lapsed,
+    Missing,
+    Outcome,
+    Rejected,
+    Transient,
+    Usage,
+)
+from app.policy.settling import Prices, Standing, backoff, next_move
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FIRST = timedelta(seconds=30)
+ANSWER = Answered(
+    finish=Finish.ANSWERED,
+    output="fine",
+    usage=Usage(input_tokens=10, output_tokens=2),
+    model="m",
+    request_id="req_1",
+    body=b"{}",
+)
+PRICES = Prices(cost_nano_usd=5, sync_nano_usd=10)
+OUTCOMES: list[Outcome] = [
+    ANSWER,
+    Rejected(code="invalid_request_error", message="no"),
+    Transient(code="overloaded_error", message="busy"),
+    Lapsed(),
+    Cancelled(),
+    Missing(),
+]
+
+
+def a_standing(
+    *,
+    counted: int = 1,
+    attempts_max: int = 3,
+    due_in: timedelta | None = None,
+    cancel_requested: bool = False,
+) -> Standing:
+    return Standing(
+        job_id=UUID(int=1),
+        attempt=counted,
+        counted=counted,
+        attempts_max=attempts_max,
+        due_at=NOW + due_in if due_in is not None else None,
+        cancel_requested=cancel_requested,
+    )
+
+
+standings = st.builds(
+    a_standing,
+    counted=st.integers(1, 6),
+    attempts_max=st.integers(1, 5),
+    due_in=st.none() | st.timedeltas(timedelta(hours=-2), timedelta(hours=2)),
+    cancel_requested=st.booleans(),
+)
+
+
+@given(st.sampled_from(OUTCOMES), standings)
+def test_a_retry_stays_within_attempts_and_due_time(outcome: Outcome, standing: Standing) -> None:
+    """
+    Nothing is tried again past its attempts, past its due time, or after it was cancelled.
+    """
+    move = next_move(outcome, standing, prices=PRICES, now=NOW, first_backoff=FIRST)
+
+    if isinstance(move, Retry):
+        assert standing.counted < standing.attempts_max
+        assert standing.due_at is None or move.ready_at < standing.due_at
+        assert not standing.cancel_requested
+    assert standing.attempt == move.attempt
+
+
+@given(standings)
+def test_an_answer_always_succeeds(standing: Standing) -> None:
+    """
+    What was paid for is kept, however late or unwanted it has become.
+    """
+    move = next_move(ANSWER, standing, prices=PRICES, now=NOW, first_backoff=FIRST)
+
+    assert isinstance(move, Succeed)
+    assert (5, 10) == (move.cost_nano_usd, move.sync_cost_nano_usd)
+
+
+def test_a_rejected_request_is_never_tried_again() -> None:
+    """
+    A request that must be mended fails at its first attempt, with the provider's words.
+    """
+    move = next_move(
+        Rejected(code="invalid_request_error", message="max_tokens too large", request_id="req_9"),
+        a_standing(),
+        prices=PRICES,
+        now=NOW,
+        first_backoff=FIRST,
+    )
+
+    assert isinstance(move, Fail)
+    assert (JobState.FAILED, "invalid_request_error", False, "req_9") == (
+        move.state,
+        move.code,
+        move.retryable,
+        move.request_id,
+    )
+
+
+def test_the_last_attempt_says_how_many_there_were() -> None:
+    """
+    A transient error on the last attempt fails the job and names the count.
+    """
+    move = next_move(
+        Transient(code="overloaded_error", message="busy"),
+        a_standing(counted=3),
+        prices=PRICES,
+        now=NOW,
+        first_backoff=FIRST,
+    )
+
+    assert isinstance(move, Fail)
+    assert "busy (after 3 attempts)" == move.message
+
+
+def test_a_job_whose_due_time_comes_before_its_retry_expires() -> None:
+    """
+    Waiting longer than the due time allows is expiry, not failure.
+    """
+    move = next_move(
+        Lapsed(),
+        a_standing(due_in=timedelta(seconds=10)),
+        prices=PRICES,
+        now=NOW,
+        first_backoff=FIRST,
+    )
+
+    assert isinstance(move, Fail)
+    assert JobState.EXPIRED == move.state
+
+
+@given(st.integers(1, 200))
+def test_backoff_doubles_and_is_bounded(counted: int) -> None:
+    """
+    The wait grows with each attempt and never passes a quarter of an hour.
+    """
+    assert FIRST <= backoff(counted, FIRST) <= timedelta(minutes=15)
