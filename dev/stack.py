@@ -1,0 +1,226 @@
+"""The whole service on one machine: embedded servers, the Procfile's processes, simulator, mail sink."""
+
+import os
+import shlex
+import string
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from dev.processes import Process, poll_until
+from dev.servers import Server, create_database, free_port, start_postgres, start_redis
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_READY_S: Final = 60.0
+
+#: What a process's log says once it serves.
+_READY_WORDS: Final = {"intake": "intake_ready", "beat": "beat: Starting"}
+_WORKER_READY: Final = " ready."
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """Everything that `make up` starts, under one directory. A context manager."""
+
+    directory: Path
+    #: Which of the Procfile's processes; None for all of them.
+    processes: Sequence[str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Start the provider simulator and point the service at it.
+    simulator: bool = True
+    simulator_options: Sequence[str] = ()
+    mail: bool = True
+    #: Keep Redis and PostgreSQL through crashes; slower.
+    durable: bool = False
+
+    def __post_init__(self) -> None:
+        """Nothing runs before `start`."""
+        self.directory = self.directory.resolve()
+        self._servers: list[Server] = []
+        self._processes: dict[str, Process] = {}
+        self.variables: dict[str, str] = {**os.environ, **self.environment}
+        self.mails = self.directory / "mails"
+
+    def __enter__(self) -> Self:
+        """Start everything, or leave nothing running."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop everything."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start what is to run and wait until all of it serves."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._start_servers()
+        if self.simulator:
+            self._start_simulator()
+        if self.mail:
+            self._start_mail_sink()
+        self.variables.setdefault("UNHURRIED_FLOWER_PORT", str(free_port()))
+        self._migrate()
+        commands = procfile()
+        wanted = list(commands) if self.processes is None else list(self.processes)
+        for name in wanted:
+            self.launch(name, commands[name])
+        for name in wanted:
+            self.await_ready(name)
+
+    def stop(self) -> None:
+        """End what was started, in reverse order. May be repeated."""
+        for process in reversed(self._processes.values()):
+            process.terminate()
+        self._processes.clear()
+        for server in reversed(self._servers):
+            server.stop()
+        self._servers.clear()
+
+    def process(self, name: str) -> Process:
+        """A running process by its Procfile name."""
+        return self._processes[name]
+
+    def restart(self, name: str) -> None:
+        """Start a process again that has ended, and wait until it serves."""
+        self._processes[name].terminate()
+        self.launch(name, procfile()[name])
+        self.await_ready(name)
+
+    def launch(self, name: str, command: Sequence[str]) -> Process:
+        """Start one process beside the others; stopped with them."""
+        process = Process(
+            name=name,
+            command=_expand(command, self.variables),
+            log=self.directory / "logs" / f"{name}.log",
+            environment=self._with_python(),
+            directory=ROOT,
+        )
+        process.log.unlink(missing_ok=True)
+        self._processes[name] = process.start()
+        return process
+
+    def await_ready(self, name: str) -> None:
+        """Wait until a process serves. Raises ProcessDiedError with the end of its log."""
+        process = self._processes[name]
+        serves = poll_until(lambda: not process.alive or self._serves(name), within_s=_READY_S)
+        process.require_alive()
+        if not serves:
+            raise TimeoutError(f"{name} was not ready in {_READY_S:.0f} s:\n{process.tail()}")
+
+    @property
+    def flower_url(self) -> str:
+        """Where Flower is."""
+        return f"http://127.0.0.1:{self.variables['UNHURRIED_FLOWER_PORT']}"
+
+    @property
+    def simulator_url(self) -> str:
+        """Where the simulator is."""
+        return self.variables["UNHURRIED_ANTHROPIC_BASE_URL"]
+
+    def _serves(self, name: str) -> bool:
+        if name == "flower":
+            return _answers(f"{self.flower_url}/healthcheck")
+        log = self._processes[name].log
+        words = _READY_WORDS.get(name, _WORKER_READY)
+        return log.exists() and words in log.read_text("utf-8", "replace")
+
+    def _start_servers(self) -> None:
+        if "UNHURRIED_DATABASE_URL" not in self.variables:
+            postgres = start_postgres(self.directory, durable=self.durable)
+            self._servers.append(postgres)
+            self.variables["UNHURRIED_DATABASE_URL"] = create_database(
+                postgres.url, "unhurried", exists_ok=True
+            )
+        if "UNHURRIED_REDIS_URL" not in self.variables:
+            server = start_redis(self.directory, durable=self.durable)
+            self._servers.append(server)
+            self.variables["UNHURRIED_REDIS_URL"] = server.url
+        self.variables.setdefault("UNHURRIED_RUN_DIRECTORY", str(self.directory / "run"))
+        Path(self.variables["UNHURRIED_RUN_DIRECTORY"]).mkdir(parents=True, exist_ok=True)
+
+    def _start_simulator(self) -> None:
+        port_file = self.directory / "simulator.port"
+        port_file.unlink(missing_ok=True)
+        command = ["python", "-m", "simulator", "--port", "0", "--port-file", str(port_file)]
+        process = self.launch("simulator", [*command, *self.simulator_options])
+        poll_until(lambda: not process.alive or port_file.exists(), within_s=_READY_S)
+        process.require_alive()
+        url = f"http://127.0.0.1:{int(port_file.read_text('utf-8'))}"
+        self.variables |= {
+            "UNHURRIED_ANTHROPIC_BASE_URL": url,
+            "UNHURRIED_ANTHROPIC_API_KEY": "simulated",
+            "UNHURRIED_OPENAI_BASE_URL": f"{url}/v1",
+            "UNHURRIED_OPENAI_API_KEY": "simulated",
+        }
+
+    def _start_mail_sink(self) -> None:
+        port = free_port()
+        command = ["python", "-m", "dev.mail_sink", "--port", str(port)]
+        process = self.launch("mail_sink", [*command, "--directory", str(self.mails)])
+        poll_until(lambda: not process.alive or "ready" in process.tail(), within_s=_READY_S)
+        process.require_alive()
+        self.variables["UNHURRIED_SMTP_URL"] = f"smtp://127.0.0.1:{port}"
+
+    def _migrate(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "app.ledger", "upgrade"],
+            env=self._with_python(),
+            cwd=ROOT,
+            check=True,
+        )
+
+    def _with_python(self) -> dict[str, str]:
+        """The variables, with this interpreter first on PATH and this checkout importable."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{self.variables.get('PATH', '')}"
+        return {**self.variables, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def procfile() -> dict[str, list[str]]:
+    """The Procfile's commands by name."""
+    lines = (ROOT / "Procfile").read_text("utf-8").splitlines()
+    pairs = (line.partition(":") for line in lines if line.strip() and not line.startswith("#"))
+    return {name.strip(): shlex.split(command) for name, _, command in pairs}
+
+
+def _expand(command: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+    """Fill `${NAME:-default}` as a shell would, and run this very Python."""
+    words = [_Shell(word).safe_substitute(_Defaults(variables)) for word in command]
+    return [sys.executable if word == "python" else word for word in words]
+
+
+class _Shell(string.Template):
+    braceidpattern = r"[A-Z_]+(?::-[^}]*)?"
+
+
+class _Defaults(dict[str, str]):
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+
+    def __missing__(self, key: str) -> str:
+        name, _, default = key.partition(":-")
+        return self.get(name, default)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
