@@ -1,0 +1,54 @@
+"""Pay half for the LLM calls that nobody is waiting for."""
+
+from unhurried.contract import OnFailure, Tier
+from unhurried.errors import (
+    AnswerLost,
+    CallerMisconfigured,
+    CallError,
+    IdempotencyConflict,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    MissingTier,
+    MixedBrokers,
+    NotReady,
+    ReadError,
+    RequestRejected,
+    ServiceUnavailable,
+    StaleResult,
+    UnhurriedError,
+    UnknownJob,
+)
+from unhurried.handles import messages, responses
+from unhurried.jobs import Job
+from unhurried.mail import email
+from unhurried.results import Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnswerLost",
+    "CallError",
+    "CallerMisconfigured",
+    "IdempotencyConflict",
+    "Job",
+    "JobCancelled",
+    "JobExpired",
+    "JobFailed",
+    "MissingTier",
+    "MixedBrokers",
+    "NotReady",
+    "OnFailure",
+    "ReadError",
+    "RequestRejected",
+    "Result",
+    "ServiceUnavailable",
+    "StaleResult",
+    "Tier",
+    "UnhurriedError",
+    "UnknownJob",
+    "__version__",
+    "email",
+    "messages",
+    "responses",
+]

@@ -1,0 +1,165 @@
+"""One handle for each provider endpoint: the SDK's own arguments, plus ours.
+
+client.messages.create(model=M, max_tokens=300, messages=[...])              # before
+messages.delay(model=M, max_tokens=300, messages=[...], tier="batch")        # after
+"""
+
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from celery import Signature
+
+from unhurried.binding import bound_app, is_private
+from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, QUEUES, TASK_NAMES, Endpoint, Tier
+from unhurried.errors import CallError, MixedBrokers
+from unhurried.jobs import Job
+from unhurried.options import seconds, split
+from unhurried.publishing import stub
+from unhurried.results import Result
+
+
+class Handle:
+    """Publishes to one endpoint. Every way of calling takes the SDK's arguments and these of ours:
+
+    `tier` (required: is a user waiting?), `workload`, `subject`, `as_of`, `deadline`, `effective_for`,
+    `idempotency_key`, `on_failure` ("raise" or "return"), `notify`, `account`, `tenant`.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.name = TASK_NAMES[endpoint]
+
+    def __repr__(self) -> str:
+        """Shows the endpoint."""
+        return f"<unhurried.{self.endpoint}>"
+
+    def __call__(self, *_args: Any, **_arguments: Any) -> NoReturn:
+        """Refuse: nothing runs here."""
+        raise CallError(
+            f"{self.endpoint} runs in the service: .delay(...) publishes, .s(...) builds a signature "
+            "for a canvas, .call(...) waits"
+        )
+
+    def s(self, *args: Any, **arguments: Any) -> "Signature[Any]":
+        """A signature for group, chord, chain and link.
+
+        In a chain the previous step's value becomes part of the request: text, a result or a list of
+        them is added as the user's turn; any other dict is taken as arguments, under those named here.
+        Raises MissingTier, CallError or ValueError.
+        """
+        return self._signature(args, split(arguments), immutable=False)
+
+    def si(self, *args: Any, **arguments: Any) -> "Signature[Any]":
+        """As `s`, but what the previous step returned is ignored."""
+        return self._signature(args, split(arguments), immutable=True)
+
+    signature = s
+
+    def delay(self, **arguments: Any) -> Job:
+        """Publish and return at once.
+
+        Raises MissingTier, CallError, ValueError, CallerMisconfigured or ServiceUnavailable.
+        """
+        return self.apply_async(kwargs=arguments)
+
+    def apply_async(
+        self, args: Any = None, kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> Job:
+        """Publish with Celery's own options: `countdown`, `eta`, `expires`, `link`, `task_id`...
+
+        `queue` and its kin are the tier's and are refused.
+        """
+        for name in ("queue", "exchange", "routing_key"):
+            if name in options:
+                raise CallError(f"{name} follows from the tier and cannot be chosen")
+        built = self._signature(tuple(args or ()), split(kwargs or {}), immutable=False)
+        _refuse_mixed(options)
+        tier = Tier(built.kwargs["options"]["tier"])
+        published = built.apply_async(**options)
+        return Job(published.id, app=bound_app(), tier=tier)
+
+    def delay_on_commit(self, **arguments: Any) -> None:
+        """Publish once Django's transaction commits. Returns None, as Celery's own does."""
+        from django.db import transaction  # noqa: PLC0415 - only a Django caller has it
+
+        built = self._signature((), split(arguments), immutable=False)
+        transaction.on_commit(built.apply_async)
+
+    def call(self, *, timeout: float | timedelta | str = 60, **arguments: Any) -> Result:
+        """Publish and wait; safe in a view and inside another task.
+
+        Raises as `delay` does, the job's own error, or Celery's TimeoutError that names the job.
+        """
+        return self.delay(**arguments).get(timeout=seconds(timeout))
+
+    def job(self, job_id: str) -> Job:
+        """A job published before, by its id."""
+        return Job(job_id, app=bound_app())
+
+    def result(self, job_id: str) -> Result:
+        """The result, however old. Raises UnknownJob, NotReady or the job's own error."""
+        return self.job(job_id).result()
+
+    def read(
+        self,
+        job_id: str,
+        *,
+        max_staleness: float | timedelta | str | None = None,
+        consumer: str | None = None,
+    ) -> Result:
+        """The result if it is fresh enough for its reader; age counts from `as_of`.
+
+        Raises UnknownJob, NotReady, StaleResult or the job's own error; TypeError where nobody says
+        how old it may be.
+        """
+        if max_staleness is None:
+            if consumer is not None:
+                raise CallError(
+                    f"consumer {consumer!r} is not declared here: say max_staleness= as well"
+                )
+            raise TypeError("read() needs max_staleness= or consumer=: how old may the result be?")
+        return self.result(job_id).require_fresh(timedelta(seconds=seconds(max_staleness)))
+
+    def _signature(
+        self, args: tuple[Any, ...], wire: dict[str, Any], *, immutable: bool
+    ) -> "Signature[Any]":
+        tier = Tier(wire["options"]["tier"])
+        app = bound_app()
+        stub(app, self.name)
+        return app.signature(
+            self.name,
+            args=args,
+            kwargs=wire,
+            immutable=immutable,
+            options={
+                "queue": QUEUES[tier],
+                "serializer": "json",
+                "ignore_result": False,
+                "argsrepr": self._summary(wire, tier),
+                "kwargsrepr": "{}",
+                "headers": {CONTRACT_HEADER: CONTRACT_VERSION},
+            },
+        )
+
+    def _summary(self, wire: dict[str, Any], tier: Tier) -> str:
+        """What logs and Flower show instead of the arguments. Never a prompt."""
+        model = str(wire["request"].get("model", "?"))[:80]
+        return f"<{self.endpoint} {tier} {model}>"
+
+
+def _refuse_mixed(options: dict[str, Any]) -> None:
+    if not is_private():
+        return
+    for name in ("link", "link_error"):
+        following = options.get(name) or []
+        for one in following if isinstance(following, list | tuple) else [following]:
+            task = str(one.get("task", "")) if isinstance(one, dict) else ""
+            if not task.startswith("unhurried."):
+                raise MixedBrokers(
+                    f"{name}={task or one!r} lives on your own broker, and UNHURRIED_BROKER_URL names "
+                    "another: use a webhook, or read the result by its id"
+                )
+
+
+messages = Handle(Endpoint.MESSAGES)
+responses = Handle(Endpoint.RESPONSES)

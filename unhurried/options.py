@@ -1,0 +1,103 @@
+"""A call's arguments, divided: the SDK's own go to the provider, ours say how it is answered."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from unhurried.contract import JobOptions, MailNotice, Tier
+from unhurried.errors import CallError, MissingTier
+from unhurried.plain import plain
+
+#: Ours. None of them may ever be a parameter of an SDK's method; a test compares them.
+NAMES: Final = frozenset(
+    {
+        "tier",
+        "workload",
+        "subject",
+        "as_of",
+        "deadline",
+        "effective_for",
+        "idempotency_key",
+        "on_failure",
+        "notify",
+        "account",
+        "tenant",
+    }
+)
+#: Arguments of an SDK's method that are no part of a request, and so mean nothing hours later.
+_NOT_A_REQUEST: Final = ("extra_headers", "extra_query", "extra_body", "timeout")
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def split(arguments: dict[str, Any]) -> dict[str, Any]:
+    """`{"request": ..., "options": ...}` of a call's keyword arguments.
+
+    Raises MissingTier, CallError (what cannot be sent, by place) or ValueError (a bad option).
+    """
+    ours = {name: arguments[name] for name in NAMES & arguments.keys()}
+    request = {name: value for name, value in arguments.items() if name not in NAMES}
+    for name in _NOT_A_REQUEST:
+        if name in request:
+            raise CallError(f"{name} belongs to a call that waits; a job cannot carry it")
+    if request.pop("stream", None):
+        raise CallError("stream is not possible here: the answer comes as one result")
+    return {"request": plain(request), "options": _options(ours)}
+
+
+def seconds(span: str | float | timedelta) -> float:
+    """A span as seconds: a number, a timedelta, or text such as "90s", "15m", "8h", "2d"."""
+    match span:
+        case timedelta():
+            return span.total_seconds()
+        case str():
+            found = _SPAN.fullmatch(span.strip())
+            if found is None:
+                raise ValueError(f"{span!r} is no span: write it as 90s, 15m, 8h or 2d")
+            return float(found.group(1)) * _UNITS_S[found.group(2)]
+        case _:
+            return float(span)
+
+
+def _options(ours: dict[str, Any]) -> dict[str, Any]:
+    tier = ours.get("tier")
+    if tier is None:
+        raise MissingTier(
+            "is a user waiting? say so: tier='sync' (answered in seconds), 'near-real-time' (minutes) "
+            "or 'batch' (hours, half price)"
+        )
+    if str(tier) not in list(Tier):
+        raise ValueError(f"tier={tier!r} is none of: {', '.join(Tier)}")
+    values: dict[str, Any] = {
+        name: value
+        for name, value in ours.items()
+        if name not in {"deadline", "effective_for", "notify"} and value is not None
+    }
+    for name in ("deadline", "effective_for"):
+        if ours.get(name) is not None:
+            values[f"{name}_s"] = seconds(ours[name])
+    if ours.get("notify") is not None:
+        values["notify"] = _notices(ours["notify"])
+    return _validated(values)
+
+
+def _notices(notify: MailNotice | Sequence[MailNotice]) -> list[MailNotice]:
+    return [notify] if isinstance(notify, MailNotice) else list(notify)
+
+
+def _validated(values: dict[str, Any]) -> dict[str, Any]:
+    as_of = values.get("as_of")
+    if isinstance(as_of, datetime) and as_of.tzinfo is None:
+        raise ValueError("as_of needs a time zone: datetime.now(UTC), not datetime.now()")
+    if "idempotency_key" in values:
+        values["idempotency_key"] = str(values["idempotency_key"])
+    try:
+        options = JobOptions.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}") from None
+    return options.model_dump(mode="json", exclude_defaults=True)
