@@ -1,5 +1,6 @@
 """Child processes of the demo, of `make up` and of the tests: started, watched, killed, by pid."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -9,12 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from types import TracebackType
+from typing import Final, Self
 
 import psutil
 
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 0.02
+_KILL_S: Final = 10.0
+#: Loaded here, because between fork and exec nothing may take a lock.
+_LIBC: Final = ctypes.CDLL(None)
 _TAIL_LINES: Final = 20
 
 
@@ -23,14 +28,18 @@ class ProcessDiedError(RuntimeError):
 
 
 def _die_with_parent() -> None:
-    """Let the kernel end this child when its parent dies, however that happens (Linux)."""
+    """Let the kernel end this child when the thread that starts it ends, however (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(slots=True)
 class Process:
-    """One child with a log of its own. It leads a process group, so that its children end with it."""
+    """One child with a log of its own. It leads a process group, so that its children end with it.
+
+    As a context manager it is started and terminated; an `ExitStack` of them stops in reverse order.
+    It does not outlive the thread that started it (Linux), not even where that was killed.
+    """
 
     name: str
     command: Sequence[str]
@@ -38,23 +47,38 @@ class Process:
     environment: Mapping[str, str]
     directory: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    _popen: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
-    _file: IO[bytes] | None = field(default=None, init=False)
+    _popen: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    #: Whether its group may still hold a process; once it was swept, its number may be another's.
+    _group: bool = field(default=False, init=False)
 
-    def start(self) -> "Process":
+    def __enter__(self) -> Self:
+        """Start it."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Terminate it."""
+        self.terminate()
+
+    def start(self) -> Self:
         """Start it; its output is appended to the log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.log.open("ab")
-        self._popen = subprocess.Popen(
-            self.command,
-            env=dict(self.environment),
-            cwd=self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - prctl alone, no lock can be held
-        )
+        with self.log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                self.command,
+                env=dict(self.environment),
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - prctl alone, no lock can be held
+            )
+        self._group = True
         return self
 
     @property
@@ -69,22 +93,17 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL it and its children, now."""
-        self._signal(signal.SIGKILL)
-        self._reap(10)
+        """SIGKILL it and its children, now. May be repeated."""
+        if self._group:
+            self._sweep()
+            self._reap(_KILL_S)
 
     def terminate(self, *, grace_s: float = 15) -> None:
-        """Ask it to end; after `grace_s` it is killed."""
+        """Ask it to end; after `grace_s` it is killed, and at once what it leaves behind. May be repeated."""
         if self.alive:
             os.kill(self.pid, self.stop_signal)
-            if not self._reap(grace_s):
-                self._signal(signal.SIGKILL)
-                self._reap(10)
-        # Whatever the leader left behind in its group ends as well.
-        self._signal(signal.SIGKILL)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+            self._reap(grace_s)
+        self.kill()
 
     def wait(self, *, within_s: float) -> int:
         """Its exit code. Raises subprocess.TimeoutExpired."""
@@ -116,21 +135,16 @@ class Process:
         except psutil.NoSuchProcess:
             return
 
-    def _signal(self, number: int) -> None:
-        if self._popen is None:
-            return
-        try:
-            os.killpg(self._popen.pid, number)
-        except ProcessLookupError:
-            return
+    def _sweep(self) -> None:
+        """SIGKILL whatever is left of its group; the leader's number is free once it is reaped."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._group = False
 
-    def _reap(self, within_s: float) -> bool:
+    def _reap(self, within_s: float) -> None:
         assert self._popen is not None
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(within_s)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
 
 def _pss(process: psutil.Process) -> int:

@@ -14,7 +14,8 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import psycopg
 import redis
@@ -39,10 +40,26 @@ def free_port() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server and where it is."""
+    """A running server and where it is; as a context manager it is stopped at the end.
+
+    It does not outlive the thread that started it (Linux), not even where that was killed.
+    """
 
     url: str
     process: Process
+
+    def __enter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        self.stop()
 
     def stop(self) -> None:
         """End it and wait until it is gone."""
@@ -129,8 +146,18 @@ def create_database(
 
 
 def _await(process: Process, ready: Callable[[], bool]) -> None:
-    poll_until(lambda: not process.alive or ready(), within_s=_START_S)
+    try:
+        answers = poll_until(lambda: not process.alive or ready(), within_s=_START_S)
+        _require(process, answers=answers)
+    except BaseException:
+        process.terminate()
+        raise
+
+
+def _require(process: Process, *, answers: bool) -> None:
     process.require_alive()
+    if not answers:
+        raise TimeoutError(f"{process.name} did not answer in {_START_S:g} s:\n{process.tail()}")
 
 
 def _answers_postgres(port: int) -> bool:
