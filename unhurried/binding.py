@@ -1,13 +1,29 @@
 """Which Celery app a call is published through, and the Redis behind it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from celery import Celery, current_app
+from kombu.exceptions import OperationalError
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from unhurried.errors import ServiceUnavailable
 
 #: A producer that is alone with Redis gives up within a few seconds.
 _FAST: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
+
+#: Bounds of our own look at Redis. Celery's defaults wait two minutes for a host that is silent.
+_CONNECT_S: Final = 1.5
+_ANSWER_S: Final = 3.0
+
+_clients: "WeakKeyDictionary[Celery, Any]" = WeakKeyDictionary()
 
 
 def bound_app() -> Celery:
@@ -53,12 +69,46 @@ def _private(url: str, backend: str, prefix: str) -> Celery:
 
 
 def redis_of(app: Celery) -> Any:
-    """The Redis client of the app's result backend."""
-    backend: Any = app.backend
-    return backend.client
+    """A client of the app's result backend that gives up within seconds. Kept for each app."""
+    client = _clients.get(app)
+    if client is None:
+        backend: Any = app.backend
+        client = _clients[app] = _bounded(backend.client)
+    return client
+
+
+def _bounded(client: Any) -> Any:
+    pool = client.connection_pool
+    # A subclass (Sentinel) finds its server in a way of its own; copying its options would lose it.
+    if type(pool) is not ConnectionPool:
+        return client
+    options = {
+        **pool.connection_kwargs,
+        "socket_connect_timeout": _CONNECT_S,
+        "socket_timeout": _ANSWER_S,
+        # Once more at once: an idle connection that the server has closed is no outage.
+        "retry": Retry(NoBackoff(), 1),
+    }
+    return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
 
 
 def key_prefix(app: Celery) -> str:
-    """What stands before our keys in this app's Redis."""
+    """What stands before our keys in this app's Redis: its `global_keyprefix`, letter for letter.
+
+    Celery puts an underscore after a prefix that ends in a letter, on its own result keys only; the
+    service writes and reads ours without one.
+    """
     options = app.conf.get("result_backend_transport_options") or {}
     return str(options.get("global_keyprefix") or "")
+
+
+@contextmanager
+def redis_answers(remedy: str) -> Iterator[None]:
+    """Turn every way in which Celery, kombu and redis-py report an outage into ServiceUnavailable."""
+    try:
+        yield
+    # RuntimeError is what Celery's Redis backend raises once its retries are used up.
+    except (OperationalError, RedisError, RuntimeError, OSError) as error:
+        raise ServiceUnavailable(
+            f"Redis does not answer ({type(error).__name__}: {error}); {remedy}"
+        ) from error

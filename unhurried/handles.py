@@ -4,8 +4,9 @@ client.messages.create(model=M, max_tokens=300, messages=[...])              # b
 messages.delay(model=M, max_tokens=300, messages=[...], tier="batch")        # after
 """
 
+import json
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from celery import Signature
 
@@ -16,6 +17,8 @@ from unhurried.jobs import Job
 from unhurried.options import seconds, split
 from unhurried.publishing import stub
 from unhurried.results import Result
+
+_NOT_CHOSEN: Final = frozenset({"queue", "exchange", "routing_key", "serializer", "compression"})
 
 
 class Handle:
@@ -69,9 +72,8 @@ class Handle:
 
         `queue` and its kin are the tier's and are refused.
         """
-        for name in ("queue", "exchange", "routing_key"):
-            if name in options:
-                raise CallError(f"{name} follows from the tier and cannot be chosen")
+        for name in _NOT_CHOSEN & options.keys():
+            raise CallError(f"{name} follows from the tier and cannot be chosen")
         built = self._signature(tuple(args or ()), split(kwargs or {}), immutable=False)
         _refuse_mixed(options)
         tier = Tier(built.kwargs["options"]["tier"])
@@ -79,14 +81,19 @@ class Handle:
         return Job(published.id, app=bound_app(), tier=tier)
 
     def delay_on_commit(self, **arguments: Any) -> None:
-        """Publish once Django's transaction commits. Returns None, as Celery's own does."""
-        from django.db import transaction  # noqa: PLC0415 - only a Django caller has it
+        """Publish once Django's transaction commits. Returns None, as Celery's own does.
 
+        Raises as `delay` does what can be known before; CallError without Django.
+        """
+        try:
+            from django.db import transaction  # noqa: PLC0415 - only a Django caller has it
+        except ImportError as error:
+            raise CallError("delay_on_commit needs Django: use delay") from error
         built = self._signature((), split(arguments), immutable=False)
         transaction.on_commit(built.apply_async)
 
-    def call(self, *, timeout: float | timedelta | str = 60, **arguments: Any) -> Result:
-        """Publish and wait; safe in a view and inside another task.
+    def call(self, *, timeout: float | timedelta | str = 30, **arguments: Any) -> Result:
+        """Publish and wait at most `timeout`; safe in a view and inside another task.
 
         Raises as `delay` does, the job's own error, or Celery's TimeoutError that names the job.
         """
@@ -143,8 +150,12 @@ class Handle:
 
     def _summary(self, wire: dict[str, Any], tier: Tier) -> str:
         """What logs and Flower show instead of the arguments. Never a prompt."""
-        model = str(wire["request"].get("model", "?"))[:80]
-        return f"<{self.endpoint} {tier} {model}>"
+        request = wire["request"]
+        try:
+            size = len(json.dumps(request))
+        except ValueError as error:  # an integer of thousands of digits
+            raise CallError(f"the request cannot be written as JSON: {error}") from None
+        return f"<{self.endpoint} {tier} {str(request.get('model', '?'))[:80]} {size} bytes>"
 
 
 def _refuse_mixed(options: dict[str, Any]) -> None:

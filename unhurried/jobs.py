@@ -7,17 +7,17 @@ from typing import Any, Final
 from celery import Celery, states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, allow_join_result
-from redis.exceptions import RedisError
 
-from unhurried.binding import key_prefix, redis_of
+from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.contract import ADMITTED_STATE, Marker, Tier, marker_key, output_key
-from unhurried.errors import NotReady, ServiceUnavailable, UnhurriedError, UnknownJob
+from unhurried.errors import JobCancelled, NotReady, UnhurriedError, UnknownJob
 from unhurried.results import Result
 
 #: One look at Redis at least this often: a dead socket is otherwise never noticed by a long get().
 _SLICE_S: Final = 20.0
 #: What a direct call is waited for where nobody says how long.
 _SYNC_TIMEOUT_S: Final = 120.0
+_LATER: Final = "the job goes on: read it later by its id"
 
 _STATES: Final = {
     states.PENDING: "published",
@@ -30,7 +30,10 @@ _STATES: Final = {
 
 
 class Job:
-    """One published call. Holds an id and no connection; make it again in another request by id."""
+    """One published call. Holds an id and no connection; make it again in another request by id.
+
+    Everything here may raise ServiceUnavailable where Redis does not answer.
+    """
 
     def __init__(self, task_id: str, *, app: Celery, tier: Tier | None = None) -> None:
         self.id = task_id
@@ -42,8 +45,13 @@ class Job:
         return f"<Job {self.id}>"
 
     @property
+    def task_id(self) -> str:
+        """The same id, by Celery's name."""
+        return self.id
+
+    @property
     def celery(self) -> "AsyncResult[Any]":
-        """Celery's own handle."""
+        """Celery's own handle, new each time."""
         return AsyncResult(self.id, app=self._app)
 
     @property
@@ -56,39 +64,36 @@ class Job:
     @property
     def state(self) -> str:
         """published, waiting, running, succeeded, failed or cancelled. Raises UnknownJob."""
-        found = self.celery.state
-        if found == states.PENDING:
-            self._marker()
-        return _STATES.get(found, found.lower())
+        return self._named(self._look()[0])
 
     def ready(self) -> bool:
         """Whether it has ended."""
-        return self.celery.ready()
+        return self._look()[0] in states.READY_STATES
 
     def successful(self) -> bool:
         """Whether it ended with a result; with `on_failure="return"` that may be an error value."""
-        return self.celery.successful()
+        return self._look()[0] == states.SUCCESS
 
     def failed(self) -> bool:
         """Whether it ended with an exception."""
-        return self.celery.failed()
+        return self._look()[0] == states.FAILURE
 
     def result(self) -> Result:
         """The result now. Raises UnknownJob, NotReady, or the job's own error."""
-        found = self.celery
-        state = found.state
-        if state not in states.READY_STATES:
-            raise NotReady(self.id, self.state)
-        value: Any = found.result
-        if state != states.SUCCESS:
-            raise value if isinstance(value, BaseException) else UnhurriedError(str(value))
-        return Result.parse(value, fetch=self._fetch)
+        state, value = self._look()
+        if state == states.SUCCESS:
+            return Result.parse(value, fetch=self._fetch)
+        if state == states.REVOKED:
+            raise JobCancelled("cancelled", f"cancelled: {value}", False, None, self.id)  # noqa: FBT003 - Celery rebuilds errors positionally
+        if state != states.FAILURE:
+            raise NotReady(self.id, self._named(state))
+        raise value if isinstance(value, BaseException) else UnhurriedError(str(value))
 
     def get(self, timeout: float | timedelta | None = None) -> Result:
-        """Wait for the result. Raises the job's own error, or Celery's TimeoutError.
+        """Wait for the result. Raises the job's own error, or Celery's TimeoutError that names the job.
 
-        A job that nobody waits for is not waited for: without `timeout` this is a TypeError unless
-        the tier is sync.
+        A job that nobody waits for is not waited for: without `timeout` (seconds) this is a TypeError
+        unless the tier is sync. Safe in a view and inside another task.
         """
         if timeout is None:
             if self.tier is not Tier.SYNC:
@@ -97,39 +102,55 @@ class Job:
                     "notify=email.to(...), a chord or link, or messages.read(job.id, ...) later"
                 )
             timeout = _SYNC_TIMEOUT_S
-        span_s = timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
-        return Result.parse(self._wait(span_s), fetch=self._fetch)
+        self._wait(timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout))
+        return self.result()
 
-    def _wait(self, span_s: float) -> Any:
+    def revoke(self) -> None:
+        """Ask for it to be dropped, as Celery does: workers that are down just now do not hear it."""
+        with redis_answers("repeat the revoke"):
+            self.celery.revoke()
+
+    def _wait(self, span_s: float) -> None:
         until = time.monotonic() + span_s
-        # A new handle for each slice: its first act is a fresh GET.
         while True:
             left_s = until - time.monotonic()
             try:
-                with allow_join_result():
-                    return self.celery.get(timeout=max(min(left_s, _SLICE_S), 0.01))
+                # A new handle for each slice: its first act is a fresh GET.
+                with allow_join_result(), redis_answers(_LATER):
+                    self.celery.get(timeout=max(min(left_s, _SLICE_S), 0.01), propagate=False)
             except CeleryTimeoutError:
                 if time.monotonic() >= until:
                     raise CeleryTimeoutError(
-                        f"job {self.id} is {self.state} after {span_s:g} s; it goes on: read it later "
-                        "by this id"
+                        f"job {self.id} is {self.state} after {span_s:g} s; {_LATER}"
                     ) from None
+            else:
+                return
 
-    def revoke(self) -> None:
-        """Ask for it to be dropped, as Celery does."""
-        self.celery.revoke()
+    def _look(self) -> tuple[str, Any]:
+        """Celery's state and value, from one read."""
+        with redis_answers(_LATER):
+            found = self.celery
+            return found.state, found.result
+
+    def _named(self, state: str) -> str:
+        if state == states.PENDING:
+            # To Celery every id that it has never seen is pending.
+            self._marker()
+        return _STATES.get(state, state.lower())
 
     def _marker(self) -> Marker:
-        try:
-            found = redis_of(self._app).get(key_prefix(self._app) + marker_key(self.id))
-        except RedisError as error:
-            raise ServiceUnavailable(f"Redis does not answer: {error}") from error
+        found = self._read(marker_key(self.id))
         if found is None:
             raise UnknownJob(self.id)
         return Marker.model_validate_json(found)
 
     def _fetch(self, result_id: str) -> str:
-        found = redis_of(self._app).get(key_prefix(self._app) + output_key(result_id))
+        found = self._read(output_key(result_id))
         if found is None:
             raise UnknownJob(self.id)
-        return bytes(found).decode()
+        return found.decode()
+
+    def _read(self, key: str) -> bytes | None:
+        with redis_answers(_LATER):
+            found: bytes | None = redis_of(self._app).get(key_prefix(self._app) + key)
+        return found

@@ -1,5 +1,6 @@
 """A call's arguments, divided: the SDK's own go to the provider, ours say how it is answered."""
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -49,17 +50,33 @@ def split(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def seconds(span: str | float | timedelta) -> float:
-    """A span as seconds: a number, a timedelta, or text such as "90s", "15m", "8h", "2d"."""
+    """A span as seconds: a number, a timedelta, or text such as "90s", "15m", "8h", "2d".
+
+    Raises ValueError where it is none of these, negative or without end.
+    """
     match span:
         case timedelta():
-            return span.total_seconds()
+            found = span.total_seconds()
         case str():
-            found = _SPAN.fullmatch(span.strip())
-            if found is None:
+            written = _SPAN.fullmatch(span.strip())
+            if written is None:
                 raise ValueError(f"{span!r} is no span: write it as 90s, 15m, 8h or 2d")
-            return float(found.group(1)) * _UNITS_S[found.group(2)]
+            found = float(written.group(1)) * _UNITS_S[written.group(2)]
+        case int() | float():
+            found = float(span)
         case _:
-            return float(span)
+            raise ValueError(
+                f"{span!r} is no span: give seconds, a timedelta, or text such as '8h'"
+            )
+    if not math.isfinite(found) or found < 0:
+        raise ValueError(f"{span!r} is no span: it must be finite and not negative")
+    return found
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong with which option, in one line and without its value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _options(ours: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +114,5 @@ def _validated(values: dict[str, Any]) -> dict[str, Any]:
     try:
         options = JobOptions.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{place}: {first['msg']}") from None
+        raise ValueError(first_problem(error)) from None
     return options.model_dump(mode="json", exclude_defaults=True)

@@ -7,9 +7,14 @@ from celery import current_task
 
 _FRAMES_MAX: Final = 80
 _NOT_THE_CALLER: Final = ("unhurried", "celery", "kombu", "contextlib", "functools")
+#: Modules that tell the kind of process by running above the caller; the nearest one counts.
 _KINDS: Final = (
     ("django.core.handlers", "http"),
     ("flask.app", "http"),
+    ("starlette", "http"),
+    ("uvicorn.protocols", "http"),
+    ("gunicorn.workers", "http"),
+    ("wsgiref", "http"),
     ("celery.beat", "beat"),
     ("django.core.management", "command"),
     ("click.core", "command"),
@@ -19,7 +24,9 @@ _KINDS: Final = (
 
 
 def origin() -> dict[str, str]:
-    """`kind`, the call site as `module:line`, and inside a task its name, id and root."""
+    """`kind` (http, task, beat, command, shell or script), the call site as `module:line`, and inside
+    a task its name, id and root.
+    """
     site, kind = _walk()
     found = {"kind": kind, "site": site}
     task: Any = current_task
@@ -32,7 +39,7 @@ def origin() -> dict[str, str]:
 def _walk() -> tuple[str, str]:
     """The first frame that is not ours or Celery's, and what kind of process stands behind it."""
     frame = sys._getframe(2)  # noqa: SLF001 - the documented way to a caller's frame in CPython
-    site, kind = "unknown", "script"
+    site = "unknown"
     for _ in range(_FRAMES_MAX):
         module = str(frame.f_globals.get("__name__", ""))
         if site == "unknown" and module.partition(".")[0] not in _NOT_THE_CALLER:
@@ -43,4 +50,4 @@ def _walk() -> tuple[str, str]:
         if frame.f_back is None:
             break
         frame = frame.f_back
-    return site, kind
+    return site, "shell" if hasattr(sys, "ps1") else "script"

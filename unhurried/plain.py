@@ -29,10 +29,20 @@ def plain(value: Any, place: str = "request", depth: int = 0) -> Any:
             }
         case list() | tuple():
             return [plain(one, f"{place}[{index}]", depth + 1) for index, one in enumerate(value)]
-        case _ if hasattr(value, "model_dump"):
-            return plain(value.model_dump(mode="json", exclude_unset=True), place, depth + 1)
+        case _ if hasattr(value, "model_dump") and not isinstance(value, type):
+            return plain(_dumped(value), place, depth + 1)
         case _:
             raise CallError(f"{place} is a {type(value).__name__}, which JSON cannot carry")
+
+
+def _dumped(model: Any) -> Any:
+    """As the SDKs themselves send a model that they returned: without the fields they added to it."""
+    return model.model_dump(
+        mode="json",
+        exclude_unset=True,
+        by_alias=True,
+        exclude=getattr(model, "__api_exclude__", None),
+    )
 
 
 def _key(key: Any, place: str) -> str:

@@ -5,22 +5,24 @@ from typing import Any, Final
 
 from celery import Celery, Task
 from celery.utils import uuid
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from kombu import Exchange, Queue
 
-from unhurried.binding import key_prefix, redis_of
+from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.checks import require_workable
 from unhurried.contract import (
     CONTRACT_HEADER,
     CONTRACT_VERSION,
+    EMAIL_TASK,
     HOME_QUEUE_HEADER,
+    NOTIFY_QUEUE,
     ORIGIN_HEADER,
+    QUEUES,
     REDIS_LIFETIME_S,
     Marker,
     Tier,
     marker_key,
 )
-from unhurried.errors import CallError, ServiceUnavailable
+from unhurried.errors import CallError, MissingTier
 from unhurried.origin import origin
 
 #: A web request must not hang on a Redis that is down.
@@ -50,21 +52,25 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         *positional: Any,
         **options: Any,
     ) -> Any:
-        """Publish one message. Raises CallerMisconfigured, or ServiceUnavailable within seconds."""
+        """Publish one message, its marker first.
+
+        A queue that is set on a whole group or chord is meant for the caller's own tasks: ours keep
+        the queue of their tier. Raises CallError, CallerMisconfigured, or ServiceUnavailable within
+        seconds.
+        """
         app: Celery = self.app
         require_workable(app)
         task_id = task_id or uuid()
-        kwargs = _stamped(dict(kwargs or {}))
-        options["headers"] = {**_headers(app), **(options.get("headers") or {})}
+        kwargs = _stamped(self.name, dict(kwargs or {}))
+        tier = _tier(self.name, kwargs)
+        options |= _destination(NOTIFY_QUEUE if self.name == EMAIL_TASK else QUEUES[tier])
+        # The service decodes plain JSON and nothing else.
+        options |= {"serializer": "json", "compression": None}
+        options["headers"] = {**(options.get("headers") or {}), **_headers(app)}
         options.setdefault("retry_policy", _RETRY_POLICY)
-        try:
-            _mark(app, task_id, self.name, kwargs)
+        with redis_answers("repeat the call with the same idempotency_key"):
+            _mark(app, task_id, self.name, tier)
             return super().apply_async(args, kwargs, task_id, *positional, **options)
-        except (OperationalError, RedisError, RuntimeError, OSError) as error:
-            raise ServiceUnavailable(
-                f"Redis did not take the call ({type(error).__name__}: {error}); repeat it with the "
-                "same idempotency_key"
-            ) from error
 
 
 def stub(app: Celery, name: str) -> Any:
@@ -74,16 +80,47 @@ def stub(app: Celery, name: str) -> Any:
     return app.tasks[name]
 
 
-def _runs_elsewhere(*_args: Any, **_kwargs: Any) -> None:
+# One positional argument at most: to Celery, more of them make an errback that it calls in its own
+# process instead of publishing it, and a mail about a failure would never be sent.
+def _runs_elsewhere(_upstream: Any = None, **_arguments: Any) -> None:
     raise CallError("this task runs in the service: publish it with .delay, .s or .call")
 
 
-def _stamped(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _stamped(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the moment of publishing; freshness counts from it unless told otherwise."""
-    options = kwargs.get("options")
-    if not isinstance(options, dict):
+    if name == EMAIL_TASK:
         return kwargs
-    return {**kwargs, "options": {"published_at": datetime.now(UTC).isoformat(), **options}}
+    stray = kwargs.keys() - {"request", "options"}
+    if stray:
+        raise CallError(
+            f"{', '.join(sorted(stray))} came too late: say every argument where the signature is built"
+        )
+    now = datetime.now(UTC).isoformat()
+    return {
+        **kwargs,
+        "options": {"published_at": now, "as_of": now, **(kwargs.get("options") or {})},
+    }
+
+
+def _tier(name: str, kwargs: dict[str, Any]) -> Tier:
+    if name == EMAIL_TASK:
+        return Tier.NEAR_REAL_TIME
+    tier = kwargs["options"].get("tier")
+    if tier not in list(Tier):
+        raise MissingTier(
+            f"{name} was published by hand without a tier: build it with .s(tier=...)"
+        )
+    return Tier(tier)
+
+
+def _destination(queue: str) -> dict[str, Any]:
+    """Straight to one queue, whatever the caller's routes and declared queues say."""
+    return {
+        # An object, since a caller with task_create_missing_queues=False knows no name of ours.
+        "queue": Queue(queue, Exchange(queue, type="direct"), routing_key=queue),
+        "exchange": "",
+        "routing_key": queue,
+    }
 
 
 def _headers(app: Celery) -> dict[str, Any]:
@@ -94,12 +131,9 @@ def _headers(app: Celery) -> dict[str, Any]:
     return headers
 
 
-def _mark(app: Celery, task_id: str, name: str, kwargs: dict[str, Any]) -> None:
+def _mark(app: Celery, task_id: str, name: str, tier: Tier) -> None:
     """Leave a trace before the message: afterwards, "no trace" means "never published"."""
-    options = kwargs.get("options") or {}
-    marker = Marker(
-        tier=Tier(options.get("tier", Tier.BATCH)), endpoint=name, published_at=datetime.now(UTC)
-    )
+    marker = Marker(tier=tier, endpoint=name, published_at=datetime.now(UTC))
     redis_of(app).set(
         key_prefix(app) + marker_key(task_id), marker.model_dump_json(), ex=REDIS_LIFETIME_S
     )
