@@ -19,6 +19,9 @@ from app.direct.record import Recorder
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
+from app.notify.compose import Composer
+from app.notify.outbox import MailRules, Outbox
+from app.notify.smtp import SmtpSender
 from app.packer.pack import Packer
 from app.packer.submit import Spans, Submitter
 from app.policy.admission import Rules
@@ -201,6 +204,23 @@ def pump(app: Celery, wake_completion: Callable[[], None]) -> Pump:
         key_prefix=config.redis_key_prefix,
         messages_max=config.intake_messages_max,
         stale_after_s=config.intake_stale_after_s,
+    )
+
+
+@cache
+def outbox() -> Outbox:
+    """Delivers mails."""
+    config = settings()
+    url = config.smtp_url
+    return Outbox(
+        engine=engine(),
+        sender=SmtpSender(url.get_secret_value()) if url is not None else None,
+        composer=Composer(
+            sender=config.mail_from, templates_directory=config.mail_templates_directory
+        ),
+        rules=MailRules(
+            attempts_max=config.mail_attempts_max, domains_allowed=config.mail_domains_allowed
+        ),
     )
 
 

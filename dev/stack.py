@@ -101,14 +101,21 @@ class Stack:
         self.launch(name, procfile()[name])
         self.await_ready(name)
 
-    def launch(self, name: str, command: Sequence[str]) -> Process:
+    def launch(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        directory: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+    ) -> Process:
         """Start one process beside the others; stopped with them."""
         process = Process(
             name=name,
             command=_expand(command, self.variables),
             log=self.directory / "logs" / f"{name}.log",
-            environment=self._with_python(),
-            directory=ROOT,
+            environment=self._with_python() if environment is None else environment,
+            directory=directory,
         )
         process.log.unlink(missing_ok=True)
         self._processes[name] = process.start()
@@ -121,6 +128,15 @@ class Stack:
         process.require_alive()
         if not serves:
             raise TimeoutError(f"{name} was not ready in {_READY_S:.0f} s:\n{process.tail()}")
+
+    def client_path(self) -> Path:
+        """A directory that holds the client package and nothing else of this checkout."""
+        path = self.directory / "client"
+        path.mkdir(exist_ok=True)
+        link = path / "unhurried"
+        if not link.exists():
+            link.symlink_to(ROOT / "unhurried")
+        return path
 
     @property
     def flower_url(self) -> str:

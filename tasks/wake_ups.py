@@ -31,7 +31,7 @@ def complete() -> None:
 @app.task(name="unhurried.wake.notify", ignore_result=True, shared=False)
 def notify() -> None:
     """Deliver the mails that are due."""
-    outbox = wiring.outbox(_WAKE_COMPLETION)
+    outbox = wiring.outbox()
     outbox.recover()
     if outbox.deliver_due():
         _WAKE_COMPLETION()

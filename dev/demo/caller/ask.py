@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from celery import chord
-from tasks import build_report, note, small_failed, small_report
 
+from tasks import build_report, note, small_failed, small_report
 from unhurried import email, messages, responses
 
 ASK = "Summarise this in two sentences.\n\n"

@@ -1,0 +1,154 @@
+"""`make demo`: the whole road on one machine, keyless, on real documents.
+
+DOCS=dir        summarise that folder instead of CPython's language-reference topics
+PROVIDER=name   anthropic or openai: the real provider, with your key, after asking
+KEEP=1          leave everything running at the end
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from app.ledger import engine as ledger
+from dev.demo import documents, show, tally
+from dev.demo.asking import agree_to_cost
+from dev.demo.plan import Plan, make
+from dev.demo.tally import CallerLog
+from dev.demo.watch import watch
+from dev.processes import Process
+from dev.stack import ROOT, Stack
+
+DIRECTORY: Final = Path(".demo")
+_CALLER: Final = ROOT / "dev" / "demo" / "caller"
+_WITHIN_S: Final = 300.0
+_REAL_WITHIN_S: Final = 25 * 3600.0
+_MODELS: Final = {"anthropic": "claude-haiku-4-5", "openai": "gpt-5-mini"}
+
+#: The demo shows hours in seconds: nothing lingers, everything is looked at often.
+_HASTE: Final = {
+    "UNHURRIED_LINGER_S": "1.5",
+    "UNHURRIED_PACK_EVERY_S": "0.5",
+    "UNHURRIED_COLLECT_EVERY_S": "0.5",
+    "UNHURRIED_POLL_MIN_S": "0.5",
+    "UNHURRIED_COMPLETE_EVERY_S": "0.5",
+    "UNHURRIED_NOTIFY_EVERY_S": "0.5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the environment asks for."""
+
+    docs: Path | None
+    provider: str | None
+    keep: bool
+
+    @classmethod
+    def read(cls) -> "Wishes":
+        """From DOCS, PROVIDER and KEEP. Raises SystemExit that says what is allowed."""
+        provider = os.environ.get("PROVIDER") or None
+        if provider is not None and provider not in _MODELS:
+            raise SystemExit(f"PROVIDER must be one of: {', '.join(_MODELS)}")
+        docs = os.environ.get("DOCS")
+        return cls(Path(docs) if docs else None, provider, bool(os.environ.get("KEEP")))
+
+
+def main() -> None:
+    """Run the demo; exits 0 when everything that was to happen has happened."""
+    wishes = Wishes.read()
+    console = Console()
+    try:
+        texts = documents.load(wishes.docs)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    providers = [wishes.provider] if wishes.provider else ["anthropic", "openai"]
+    plan = make(texts, providers)
+    if wishes.provider:
+        agree_to_cost(plan, wishes.provider, _MODELS[wishes.provider], console)
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    stack = Stack(
+        directory=DIRECTORY,
+        simulator=wishes.provider is None,
+        environment=_HASTE | _caller_environment(),
+    )
+    console.print(f"{len(texts)} documents. Starting Redis, PostgreSQL and the service ...")
+    with stack:
+        outcome = _run(stack, plan, console, real=wishes.provider is not None)
+        show.everything(outcome, console, flower_url=stack.flower_url)
+        _linger(console, keep=wishes.keep)
+    raise SystemExit(0 if outcome.complete else 1)
+
+
+def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outcome:
+    log = CallerLog(stack.directory / "caller.jsonl")
+    plan_path = stack.directory / "plan.json"
+    plan_path.write_text(json.dumps(plan.wire()), "utf-8")
+    console.print(f"Flower: {stack.flower_url}")
+    engine = ledger.connect(stack.variables["UNHURRIED_DATABASE_URL"])
+    started = time.monotonic()
+    worker = _caller(stack, "caller_worker", ["-m", "celery", "-A", "app", "worker", "-P", "solo"])
+    asking = _caller(stack, "caller", ["ask.py", str(plan_path)])
+    done = watch(
+        engine,
+        console,
+        lambda: _all_happened(log, stack.mails, asking),
+        within_s=_REAL_WITHIN_S if real else _WITHIN_S,
+    )
+    seconds = time.monotonic() - started
+    billed = None if real else tally.books(stack.simulator_url)
+    report = tally.report(
+        plan=plan, log=log, mails=stack.mails, billed=billed, engine=engine, seconds=seconds
+    )
+    engine.dispose()
+    worker.require_alive()
+    path = stack.directory / "report.json"
+    path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    return show.Outcome(report=report, log=log, mails=stack.mails, complete=done)
+
+
+def _all_happened(log: CallerLog, mails: Path, asking: Process) -> bool:
+    if not asking.alive and asking.wait(within_s=1) != 0:
+        asking.require_alive()
+    return bool(log.events("body")) and bool(log.events("errback")) and any(mails.glob("*.eml"))
+
+
+def _caller(stack: Stack, name: str, arguments: list[str]) -> Process:
+    """The caller's side: its own directory, its own `app.py` and `tasks.py` first on its path."""
+    environment = {
+        name: value
+        for name, value in stack.variables.items()
+        if not name.startswith("UNHURRIED_") or name == "UNHURRIED_REDIS_URL"
+    }
+    environment |= {
+        "CALLER_LOG": str(stack.directory / "caller.jsonl"),
+        "PYTHONPATH": str(stack.client_path()),
+    }
+    return stack.launch(name, ["python", *arguments], directory=_CALLER, environment=environment)
+
+
+def _caller_environment() -> dict[str, str]:
+    return {f"DEMO_{name.upper()}_MODEL": model for name, model in _MODELS.items()}
+
+
+def _linger(console: Console, *, keep: bool) -> None:
+    if keep:
+        console.print("Everything goes on running (KEEP=1). Press Ctrl-C to end it.")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return
+    if console.is_terminal and sys.stdin.isatty():
+        console.print("Press Enter to shut down.", end=" ")
+        sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main()

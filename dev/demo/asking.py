@@ -1,0 +1,34 @@
+"""Before real money is spent: name the most it can cost, and ask."""
+
+import sys
+from typing import Final
+
+from rich.console import Console
+
+from app.policy.outcomes import Usage
+from app.policy.pricing import price
+from dev.demo.plan import QUESTION, Plan
+
+_BYTES_PER_TOKEN: Final = 2
+_ANSWER_TOKENS: Final = 200
+#: A sync answer may run longer; still bounded.
+_SYNC_ANSWER_TOKENS: Final = 4000
+
+
+def agree_to_cost(plan: Plan, provider: str, model: str, console: Console) -> None:
+    """Ask for a yes. Raises SystemExit without one."""
+    jobs = [*plan.documents, *plan.small]
+    tokens = sum(len(job["text"].encode()) // _BYTES_PER_TOKEN + 100 for job in jobs)
+    batch = Usage(input_tokens=tokens, output_tokens=_ANSWER_TOKENS * len(jobs))
+    sync = Usage(input_tokens=len(QUESTION), output_tokens=_SYNC_ANSWER_TOKENS)
+    parts = [
+        price(provider, model, batch, batch=True, overrides={}),
+        price(provider, model, sync, batch=False, overrides={}),
+    ]
+    known = [part for part in parts if part is not None]
+    most = f"at most ${sum(known) / 1e9:.2f}" if len(known) == len(parts) else "an unknown sum"
+    console.print(
+        f"{len(jobs)} documents to {model} at {provider}: this costs {most}. Go on? [y/N] "
+    )
+    if not sys.stdin.isatty() or sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise SystemExit("nothing was sent")

@@ -1,0 +1,63 @@
+"""What the demo asks for: every document once, half at each provider, a few made to fail."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dev.demo.documents import Document
+
+#: Failures that are put in, so that a partial failure is seen: three in the chord that returns them,
+#: one in the chord that raises.
+FAILURES: Final = 3
+SMALL_JOBS: Final = 3
+MAIL_TO: Final = "reader@example.org"
+QUESTION: Final = (
+    "What is a job queue good for? A queue decouples the one who asks from the one who answers. "
+    "Work that nobody waits for can be done when it is cheap."
+)
+#: A role that no provider knows: found only when the batch runs, as real mistakes are.
+_BAD_ROLE: Final = "bystander"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The demo's input."""
+
+    documents: list[dict[str, Any]]
+    small: list[dict[str, Any]]
+    providers: Sequence[str]
+
+    @property
+    def failures(self) -> int:
+        """How many jobs are made to fail."""
+        return sum("role" in one for one in (*self.documents, *self.small))
+
+    def wire(self) -> dict[str, Any]:
+        """What the caller's process reads."""
+        return {
+            "documents": self.documents,
+            "small": self.small,
+            "question": QUESTION,
+            "question_provider": self.providers[0],
+            "mail_to": MAIL_TO,
+        }
+
+
+def make(documents: Sequence[Document], providers: Sequence[str]) -> Plan:
+    """One job a document; the failures spread over the whole."""
+    step = max(len(documents) // FAILURES, 1)
+    bad = {index * step for index in range(FAILURES)}
+    jobs = [
+        _job(document, providers[index % len(providers)], f"demo:{document.name}", bad=index in bad)
+        for index, document in enumerate(documents)
+    ]
+    small = [
+        _job(document, providers[0], f"demo:small:{document.name}", bad=index == 1)
+        for index, document in enumerate(documents[:SMALL_JOBS])
+    ]
+    return Plan(jobs, small, providers)
+
+
+def _job(document: Document, provider: str, key: str, *, bad: bool) -> dict[str, Any]:
+    job = {"key": key, "provider": provider, "text": document.text}
+    return {**job, "role": _BAD_ROLE} if bad else job

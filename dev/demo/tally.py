@@ -1,0 +1,89 @@
+"""The report: counted by the receivers, the caller and the provider's books, not by the service."""
+
+import json
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from app.ledger import views
+from dev.demo.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLog:
+    """What the caller's process and worker wrote down."""
+
+    path: Path
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Every line of one kind, in order."""
+        if not self.path.exists():
+            return []
+        lines = (json.loads(line) for line in self.path.read_text("utf-8").splitlines())
+        return [line for line in lines if line["event"] == name]
+
+    def count(self, name: str) -> int:
+        """How many lines of a kind there are."""
+        return len(self.events(name))
+
+
+def books(simulator_url: str) -> dict[str, Any]:
+    """What the simulator billed."""
+    with urllib.request.urlopen(f"{simulator_url}/_books", timeout=60) as reply:  # noqa: S310 - our own loopback address
+        found: dict[str, Any] = json.loads(reply.read())
+    return found
+
+
+def report(
+    *,
+    plan: Plan,
+    log: CallerLog,
+    mails: Path,
+    billed: dict[str, Any] | None,
+    engine: Engine,
+    seconds: float,
+) -> dict[str, Any]:
+    """`.demo/report.json`. `billed` is None at a real provider, which keeps its books to itself."""
+    with engine.connect() as connection:
+        spending = {line.tier: line for line in views.spending(connection)}
+        batches = views.batches(connection, limit=1000)
+        charged = views.charged_nano_usd(connection)
+    sizes: dict[str, list[int]] = {}
+    for line in batches:
+        if line.provider_batch_id is not None:
+            sizes.setdefault(line.provider, []).append(line.jobs_count)
+    batch = spending["batch"]
+    bodies = log.events("body")
+    states = Counter[str]()
+    for tier in spending.values():
+        states.update(jobs=tier.jobs, succeeded=tier.succeeded, failed=tier.failed)
+    return {
+        "documents": bodies[0]["jobs"] if bodies else 0,
+        "jobs": states["jobs"],
+        "succeeded": states["succeeded"],
+        "failed": states["failed"],
+        "failed_injected": plan.failures,
+        "provider_batches": sum(len(found) for found in sizes.values()),
+        "largest_batch": max((size for found in sizes.values() for size in found), default=0),
+        "batches_by_provider": {
+            name: {"batches": len(found), "largest": max(found)} for name, found in sizes.items()
+        },
+        "chord_body_runs": len(bodies),
+        "errback_runs": log.count("errback"),
+        "emails_received": len(list(mails.glob("*.eml"))),
+        "cost_micro_usd": micro(charged),
+        "sync_cost_micro_usd": micro(sum(one.sync_cost_nano_usd for one in spending.values())),
+        "billed_micro_usd": billed["billed_micro_usd"] if billed is not None else None,
+        "batch_cost_micro_usd": micro(batch.cost_nano_usd),
+        "batch_sync_cost_micro_usd": micro(batch.sync_cost_nano_usd),
+        "seconds": round(seconds, 1),
+    }
+
+
+def micro(nanos: int) -> int:
+    """Nano-dollars as micro-dollars, rounded half to even."""
+    return round(nanos / 1000)
