@@ -17,13 +17,14 @@ CANDIDATES_MAX = 200_000
 
 #: Rows read at a time where a whole pack streams through.
 _PAGE = 500
+_CANDIDATES_PAGE = 5000
 
 
 def candidates(
     connection: Connection, *, at: datetime, limit: int = CANDIDATES_MAX
 ) -> list[Candidate]:
     """Batch jobs that may be packed at `at`, oldest first, lanes that are paused left out."""
-    rows = connection.execution_options(yield_per=5000).execute(
+    rows = connection.execute(
         text("""
             SELECT job.id, job.provider, job.account, job.endpoint, job.model, job.betas,
                    job.request_bytes, job.request_tokens, job.prefix_digest, job.ready_at, job.due_at
@@ -36,6 +37,7 @@ def candidates(
             ORDER BY job.ready_at LIMIT :limit
         """),
         {"at": at, "limit": limit},
+        execution_options={"yield_per": _CANDIDATES_PAGE},
     )
     lanes: dict[tuple[str, str, str, str, str], LaneKey] = {}
     found = []
@@ -137,13 +139,14 @@ def plan_submission(
 
 def requests(connection: Connection, pack_id: UUID) -> Iterator[tuple[UUID, bytes]]:
     """Every request of a pack in body order, streamed: memory holds one page of them."""
-    rows = connection.execution_options(yield_per=_PAGE).execute(
+    rows = connection.execute(
         text("""
             SELECT pack_item.job_id, job.request FROM pack_item
             JOIN job ON job.id = pack_item.job_id
             WHERE pack_item.pack_id = :pack_id ORDER BY pack_item.seq
         """),
         {"pack_id": pack_id},
+        execution_options={"yield_per": _PAGE},
     )
     for row in rows:
         yield row.job_id, bytes(row.request)

@@ -13,6 +13,9 @@ from app.policy.lifecycle import Move
 from app.policy.outcomes import Usage
 from app.policy.settling import Standing
 
+#: Rows read at a time where a whole pack streams through.
+_PAGE = 5000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Charge:
@@ -33,7 +36,7 @@ def standings(
     connection: Connection, pack_id: UUID, *, only: Sequence[UUID] | None = None
 ) -> dict[UUID, Standing]:
     """How every job stands whose line of this pack is not settled yet; `only` narrows to some."""
-    rows = connection.execution_options(yield_per=5000).execute(
+    rows = connection.execute(
         text("""
             SELECT pack_item.job_id, pack_item.attempt, job.uncounted, job.attempts_max, job.due_at,
                    job.cancel_requested_at IS NOT NULL AS cancel_requested
@@ -42,6 +45,7 @@ def standings(
               AND (CAST(:only AS uuid[]) IS NULL OR pack_item.job_id = ANY(CAST(:only AS uuid[])))
         """),
         {"pack_id": pack_id, "only": list(only) if only is not None else None},
+        execution_options={"yield_per": _PAGE},
     )
     return {
         row.job_id: Standing(

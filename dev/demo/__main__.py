@@ -27,7 +27,7 @@ from dev.stack import ROOT, Stack
 
 DIRECTORY: Final = Path(".demo")
 _CALLER: Final = ROOT / "dev" / "demo" / "caller"
-_WITHIN_S: Final = 300.0
+_WITHIN_S: Final = 120.0
 _REAL_WITHIN_S: Final = 25 * 3600.0
 _MODELS: Final = {"anthropic": "claude-haiku-4-5", "openai": "gpt-5-mini"}
 

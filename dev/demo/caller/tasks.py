@@ -28,7 +28,7 @@ def build_report(results: list[dict[str, Any]]) -> dict[str, int]:
         succeeded=len(parsed) - len(failed),
         failed=len(failed),
         failures=[{"key": one.key, "code": one.failure().code} for one in failed],
-        first=results[0],
+        first=next(value for value, result in zip(results, parsed, strict=True) if result.ok),
     )
     return {"jobs": len(parsed), "failed": len(failed)}
 
