@@ -8,7 +8,6 @@ from typing import Final
 #: Enough of a document for a summary; the longest topics run to 100 kB.
 _CHARACTERS_MAX: Final = 6000
 _FILES_MAX: Final = 5000
-_SUFFIXES: Final = frozenset({".txt", ".md", ".rst"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +26,21 @@ def load(directory: Path | None) -> list[Document]:
     if directory is None:
         topics = pydoc_data.topics.topics
         return [Document(name, topics[name][:_CHARACTERS_MAX]) for name in sorted(topics)]
-    paths = sorted(path for path in directory.rglob("*") if path.suffix in _SUFFIXES)[:_FILES_MAX]
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())[:_FILES_MAX]
     texts = [
-        Document(str(path.relative_to(directory)), path.read_text("utf-8", "replace"))
+        Document(str(path.relative_to(directory)), text[:_CHARACTERS_MAX])
         for path in paths
+        if not path.name.startswith(".") and (text := _text(path)) is not None
     ]
-    found = [Document(one.name, one.text[:_CHARACTERS_MAX]) for one in texts if one.text.strip()]
-    if not found:
-        endings = ", ".join(sorted(_SUFFIXES))
-        raise ValueError(f"no text in {directory}: the demo reads files that end in {endings}")
-    return found
+    if not texts:
+        raise ValueError(f"no text in {directory}: the demo summarises files that are UTF-8 text")
+    return texts
+
+
+def _text(path: Path) -> str | None:
+    """A file's text; None where it is empty or no text."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if text.strip() and "\0" not in text else None
