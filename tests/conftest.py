@@ -13,6 +13,11 @@ from dev.servers import start_postgres, start_redis
 from tests.support import databases
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks there are."""
+    config.addinivalue_line("markers", "full: too slow for `make test`; runs in `make test-all`")
+
+
 @pytest.fixture(scope="session")
 def servers_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the run's servers keep data and logs."""

@@ -1,0 +1,69 @@
+# Everything a person types. A fresh machine needs Python 3.11 or later with venv, and make.
+
+PYTHON ?= python3
+# The installer's own version; what it installs is in requirements.lock, by hash.
+UV_VERSION := 0.13.8
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+READY := .venv/.ready
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-all check bench memory lock clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Install everything into .venv, as requirements.lock says
+
+demo: $(READY) ## The whole road on this machine, on real documents, without a key
+	@$(BIN)/python -m dev.demo
+
+up: $(READY) ## Run the service here; SIM=1 simulates the providers and catches mail
+	@$(BIN)/python -m dev.up
+
+test: $(READY) ## Run the tests, without those marked full
+	$(BIN)/python -m pytest -m "not full" $(TESTS)
+
+test-all: $(READY) ## Run every test
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY) ## Lint, format, types, and which module may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+
+bench: $(READY) ## Measure throughput
+	@$(BIN)/python -m benchmarks
+
+memory: $(READY) ## Measure what the service keeps in memory
+	@$(BIN)/python -m benchmarks.memory
+
+# Its one override leaves the project itself out: the dev group asks for it by name.
+lock: $(UV) ## Write requirements.lock anew; UPGRADE=1 takes newer versions
+	echo 'unhurried; python_version < "0"' | $(UV) pip compile pyproject.toml \
+	  --extra service --group dev --universal --generate-hashes --override - \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  $(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
+
+clean: ## Remove what was made here: .venv, caches, data of the demo and of make up
+	rm -rf .venv .demo .run build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# Another version of uv is another name to make, so that changing it above installs it.
+$(UV): .venv/.uv-$(UV_VERSION)
+
+.venv/.uv-$(UV_VERSION):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; '$(PYTHON)' is not. Say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
