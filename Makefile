@@ -53,8 +53,9 @@ clean: ## Remove what was made here: .venv, caches, data of the demo and of make
 	rm -rf .venv .demo .run build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
+# Compiled once here, not by each of the service's ten processes at each start.
 $(READY): requirements.lock pyproject.toml | $(UV)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 

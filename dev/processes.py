@@ -50,6 +50,8 @@ class Process:
     _popen: subprocess.Popen[bytes] | None = field(default=None, init=False)
     #: Whether its group may still hold a process; once it was swept, its number may be another's.
     _group: bool = field(default=False, init=False)
+    #: Celery takes a second signal for impatience.
+    _asked: bool = field(default=False, init=False)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -78,7 +80,7 @@ class Process:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - prctl alone, no lock can be held
             )
-        self._group = True
+        self._group, self._asked = True, False
         return self
 
     @property
@@ -100,10 +102,15 @@ class Process:
 
     def terminate(self, *, grace_s: float = 15) -> None:
         """Ask it to end; after `grace_s` it is killed, and at once what it leaves behind. May be repeated."""
-        if self.alive:
-            os.kill(self.pid, self.stop_signal)
-            self._reap(grace_s)
+        self.ask_to_end()
+        self._reap(grace_s)
         self.kill()
+
+    def ask_to_end(self) -> None:
+        """Send its stop signal, once, and do not wait."""
+        if self.alive and not self._asked:
+            self._asked = True
+            os.kill(self.pid, self.stop_signal)
 
     def wait(self, *, within_s: float) -> int:
         """Its exit code. Raises subprocess.TimeoutExpired."""
@@ -142,7 +149,8 @@ class Process:
         self._group = False
 
     def _reap(self, within_s: float) -> None:
-        assert self._popen is not None
+        if self._popen is None:
+            return
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(within_s)
 
