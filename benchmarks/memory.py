@@ -19,7 +19,7 @@ from rich.table import Table
 from sqlalchemy import Engine, text
 
 from app.ledger import engine as ledger
-from dev.stack import Stack
+from dev.stack import Stack, procfile
 from unhurried.contract import QUEUES, TASK_NAMES, Endpoint, Tier
 
 _BOUND_BYTES: Final = 300 * 1024 * 1024
@@ -27,10 +27,11 @@ _SAMPLE_S: Final = 0.1
 _WITHIN_S: Final = 900.0
 _PUBLISH_BATCH: Final = 500
 _WATCHED: Final = ("packer", "collector")
-_PROCESSES: Final = ("intake", "packer", "collector", "completer", "beat")
+#: Beat follows once everything is admitted, so that each provider gets one pack of all.
+_PROCESSES: Final = ("intake", "packer", "collector", "completer")
 
 _SETTINGS: Final = {
-    "UNHURRIED_LINGER_S": "20",
+    "UNHURRIED_LINGER_S": "0",
     "UNHURRIED_PACK_EVERY_S": "2",
     "UNHURRIED_COLLECT_EVERY_S": "2",
     "UNHURRIED_POLL_MIN_S": "2",
@@ -92,6 +93,9 @@ def _measure(stack: Stack, requests: int, size: int, console: Console) -> dict[s
         _publish(app, endpoint, requests, size)
         console.print(f"{requests} published to {endpoint} ({time.monotonic() - started:.0f} s)")
     engine = ledger.connect(stack.variables["UNHURRIED_DATABASE_URL"])
+    _await_count(stack, engine, "true", requests * len(Endpoint))
+    console.print(f"admitted ({time.monotonic() - started:.0f} s)")
+    stack.launch("beat", procfile()["beat"])
     settled = _await_settled(stack, engine, requests * len(Endpoint), console)
     peaks.stop()
     batches = _batches(engine)
@@ -133,20 +137,27 @@ def _calls(endpoint: Endpoint, count: int, size: int) -> Iterator[dict[str, Any]
 
 
 def _await_settled(stack: Stack, engine: Engine, count: int, console: Console) -> int:
+    settled = 0
+    for goal in range(10_000, count + 10_000, 10_000):
+        settled = _await_count(stack, engine, "settled_at IS NOT NULL", min(goal, count))
+        console.print(f"{settled} of {count} settled")
+        if settled < min(goal, count):
+            break
+    return settled
+
+
+def _await_count(stack: Stack, engine: Engine, where: str, count: int) -> int:
+    """How many jobs there are of the kind, once there are `count`, or when time is over."""
     until = time.monotonic() + _WITHIN_S
-    settled, told = 0, -1
-    while settled < count and time.monotonic() < until:
+    while True:
         for name in _WATCHED:
             stack.process(name).require_alive()
         with engine.connect() as connection:
-            settled = connection.execute(
-                text("SELECT count(*) FROM job WHERE settled_at IS NOT NULL")
-            ).scalar_one()
-        if settled // 10_000 != told:
-            told = settled // 10_000
-            console.print(f"{settled} of {count} settled")
-        time.sleep(1)
-    return settled
+            query = text(f"SELECT count(*) FROM job WHERE {where}")  # noqa: S608 - our own words
+            found: int = connection.execute(query).scalar_one()
+        if found >= count or time.monotonic() > until:
+            return found
+        time.sleep(0.5)
 
 
 def _batches(engine: Engine) -> list[dict[str, Any]]:

@@ -69,15 +69,16 @@ def make(connection: Connection, plan: PackPlan, *, at: datetime) -> UUID | None
     ordered = [job_id for job_id in ids if job_id in taken]
     if not ordered:
         return None
-    _insert_pack(connection, plan, pack_id, len(ordered), at)
+    _insert_pack(connection, plan, pack_id, set(ordered), at)
     insert_items(connection, pack_id, [(job_id, taken[job_id]) for job_id in ordered])
     plan_submission(connection, pack_id, submission_id, plan.lane, attempt=1, at=at)
     return submission_id
 
 
 def _insert_pack(
-    connection: Connection, plan: PackPlan, pack_id: UUID, jobs_count: int, at: datetime
+    connection: Connection, plan: PackPlan, pack_id: UUID, taken: set[UUID], at: datetime
 ) -> None:
+    left_out = [candidate for candidate in plan.jobs if candidate.job_id not in taken]
     connection.execute(
         insert(schema.pack).values(
             id=pack_id,
@@ -86,9 +87,9 @@ def _insert_pack(
             endpoint=plan.lane.endpoint,
             model=plan.lane.model,
             betas=plan.lane.betas,
-            jobs_count=jobs_count,
-            bytes_count=plan.bytes_count,
-            tokens_count=plan.tokens_count,
+            jobs_count=len(taken),
+            bytes_count=plan.bytes_count - sum(job.request_bytes for job in left_out),
+            tokens_count=plan.tokens_count - sum(job.tokens for job in left_out),
             reason=plan.reason,
             created_at=at,
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import moves, packs
+from app.ledger import locks, moves, packs
 from app.observe.log import tell
 from app.policy.lifecycle import Fail, JobState
 from app.policy.packing import Candidate, Limits, PackPlan, Patience, plan
@@ -20,7 +20,14 @@ class Packer:
         self._patience = patience
 
     def run(self) -> int:
-        """Record every pack that is to go now; how many there are. Nothing is sent yet."""
+        """Record every pack that is to go now; how many there are. Nothing is sent yet.
+
+        Two that plan at once would cut each other's packs small, so one looks and the other goes.
+        """
+        with locks.only_one(self._engine, "packing") as mine:
+            return self._plan() if mine else 0
+
+    def _plan(self) -> int:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             waiting = packs.candidates(connection, at=now)

@@ -1,0 +1,103 @@
+"""The whole service once a run, and a caller of its own process and worker."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.processes import Process
+from dev.stack import Stack
+from tests.support.waiting import wait_until
+
+CALLER = Path(__file__).parent / "caller"
+
+#: Hours in tenths of seconds, and looks at everything every half second.
+HASTE = {
+    "UNHURRIED_LINGER_S": "0.5",
+    "UNHURRIED_PACK_EVERY_S": "0.5",
+    "UNHURRIED_COLLECT_EVERY_S": "0.5",
+    "UNHURRIED_POLL_MIN_S": "0.2",
+    "UNHURRIED_COMPLETE_EVERY_S": "0.5",
+    "UNHURRIED_NOTIFY_EVERY_S": "0.5",
+    "UNHURRIED_CHORD_JOIN_TIMEOUT_S": "2",
+    "UNHURRIED_COMPLETION_LEASE_S": "6",
+    "UNHURRIED_RETRY_FIRST_S": "0.5",
+    "UNHURRIED_INTAKE_STALE_AFTER_S": "2",
+}
+SPEED = ["--speed", "600"]
+PROCESSES = ["intake", "sync", "packer", "collector", "completer", "notifier", "beat"]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Another code base's processes, beside a stack."""
+
+    stack: Stack
+    log: Path
+
+    def start(self, name: str, *arguments: str) -> Process:
+        """Run one of the caller's programs, its own `app.py` and `tasks.py` first on its path."""
+        environment = {
+            key: value
+            for key, value in self.stack.variables.items()
+            if not key.startswith("UNHURRIED_") or key == "UNHURRIED_REDIS_URL"
+        }
+        environment |= {"CALLER_LOG": str(self.log), "PYTHONPATH": str(self.stack.client_path())}
+        return self.stack.launch(
+            name, ["python", *arguments], directory=CALLER, environment=environment
+        )
+
+    def worker(self) -> Process:
+        """The caller's own worker, on Celery's default queue."""
+        process = self.start(
+            "caller_worker", "-m", "celery", "-A", "app", "worker", "-P", "solo", "-l", "INFO"
+        )
+        wait_until(lambda: " ready." in process.tail(), within_s=30, what="the caller's worker")
+        return process
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the caller's tasks wrote down."""
+        if not self.log.exists():
+            return []
+        lines = [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Every process of the service but Flower, the simulator and a mail catcher."""
+    directory = tmp_path_factory.mktemp("stack")
+    with Stack(
+        directory=directory, processes=PROCESSES, environment=HASTE, simulator_options=SPEED
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def caller(stack: Stack) -> Caller:
+    """A caller with a worker."""
+    found = Caller(stack, stack.directory / "caller.jsonl")
+    found.worker()
+    return found
+
+
+@pytest.fixture(scope="session")
+def canvas(caller: Caller) -> dict[str, Any]:
+    """What a caller's process got for every shape, by provider and name."""
+    process = caller.start("caller", "run.py", "anthropic", "openai")
+    process.wait(within_s=150)
+    lines = process.log.read_text("utf-8").splitlines()
+    found = [line for line in lines if line.startswith('{"anthropic"')]
+    assert found, process.tail()
+    printed: dict[str, Any] = json.loads(found[0])
+    return printed
+
+
+def books(stack: Stack, path: str = "") -> Any:
+    """What the simulated providers billed."""
+    with urllib.request.urlopen(f"{stack.simulator_url}/_books{path}", timeout=30) as reply:
+        return json.loads(reply.read())
