@@ -20,7 +20,7 @@ from typing import Final, Self
 import psycopg
 import redis
 
-from dev.processes import Process, poll_until
+from dev.processes import Process, ProcessDiedError, poll_until
 
 _START_S: Final = 30.0
 _REDIS_MAJOR_MIN: Final = 7
@@ -73,7 +73,7 @@ def start_postgres(directory: Path, *, durable: bool = False) -> Server:
     """
     binaries = _postgres_binaries()
     data = directory / "postgres"
-    become = _unprivileged(data)
+    become = unprivileged(data)
     if not (data / "PG_VERSION").exists():
         _fill(data, [*become, str(binaries / "initdb")])
     port = free_port()
@@ -96,12 +96,13 @@ def start_postgres(directory: Path, *, durable: bool = False) -> Server:
 
 
 def _fill(data: Path, initdb: list[str]) -> None:
-    subprocess.run(
-        [*initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
-        check=True,
-        capture_output=True,
-        cwd="/",
+    """Make the cluster, or leave nothing: initdb removes what it began."""
+    command = [*initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    done = subprocess.run(
+        [*command, "--locale=C"], check=False, capture_output=True, cwd="/", text=True
     )
+    if done.returncode != 0:
+        raise ProcessDiedError(f"initdb ended with {done.returncode}:\n{done.stderr}")
 
 
 def start_redis(directory: Path, *, durable: bool = False) -> Server:
@@ -210,7 +211,7 @@ def _redis_major(binary: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _unprivileged(data: Path) -> list[str]:
+def unprivileged(data: Path) -> list[str]:
     """What to put before a PostgreSQL command, since it refuses to run as root.
 
     As root it runs as `nobody`, who keeps the one right to pass through directories that are root's
@@ -233,6 +234,8 @@ def _unprivileged(data: Path) -> list[str]:
         f"--regid={nobody.pw_gid}",
         "--clear-groups",
         "--pdeathsig=INT",
+        # initdb asks access(2), which heeds a capability only with this.
+        "--securebits=+no_setuid_fixup",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
     ]

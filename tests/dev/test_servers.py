@@ -9,6 +9,8 @@ import psycopg
 import pytest
 import redis
 
+from dev import servers
+from dev.processes import ProcessDiedError
 from dev.servers import Server, create_database, start_postgres, start_redis
 from tests.support.waiting import wait_until
 
@@ -37,6 +39,29 @@ def test_postgres_does_not_run_as_root(tmp_path: Path) -> None:
         uid = psutil.Process(server.process.pid).uids().effective
 
     assert uid != 0
+
+
+def test_postgres_runs_from_a_checkout_that_is_its_owners_alone(tmp_path: Path) -> None:
+    """Its programs look each other up by access(2), through directories that only root may pass."""
+    program = tmp_path / "private" / "program"
+    program.parent.mkdir(mode=0o700)
+    program.touch(mode=0o755)
+    asks = "import os, sys; sys.exit(not os.access(sys.argv[1], os.X_OK))"
+
+    become = servers.unprivileged(tmp_path / "data")
+
+    subprocess.run([*become, sys.executable, "-c", asks, str(program)], check=True, cwd="/")
+
+
+def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    """initdb's own words say why PostgreSQL could not be set up; what was there stays."""
+    other = tmp_path / "postgres" / "other"
+    other.parent.mkdir(mode=0o700)
+    other.touch()
+
+    with pytest.raises(ProcessDiedError, match=r"initdb ended with 1:\n.*not empty"):
+        start_postgres(tmp_path)
+    assert other.exists()
 
 
 def test_a_database_is_made_once(postgres_url: str) -> None:
@@ -77,7 +102,7 @@ def test_a_durable_redis_keeps_its_keys(
 def test_a_server_dies_with_an_owner_that_was_killed(tmp_path: Path, start: str) -> None:
     """SIGKILL of the owner, which no handler sees, leaves no server behind."""
     code = (
-        "import pathlib, sys, time; from dev.servers import *\n"
+        "import pathlib, sys; from dev.servers import *\n"
         f"print({start}(pathlib.Path(sys.argv[1])).process.pid, flush=True)\n"
         "sys.stdin.read()"
     )
