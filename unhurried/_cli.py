@@ -1,0 +1,67 @@
+"""The console script `unhurried`: what a caller can find out without the service."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from celery import Celery
+from celery.app.utils import find_app
+
+from unhurried import __version__
+from unhurried.binding import bound_app, is_private, redis_answers, redis_of
+from unhurried.checks import findings
+from unhurried.errors import CallerMisconfigured, ServiceUnavailable
+
+_FOUND: Final = 1
+_UNUSABLE: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0, 1 where `doctor` has findings, or 2 where there is no such app."""
+    parser = argparse.ArgumentParser(prog="unhurried", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"unhurried {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    doctor = commands.add_parser("doctor", help="say what in an app's Celery settings cannot work")
+    doctor.add_argument(
+        "--caller", "-A", required=True, metavar="APP", help="the Celery app, as in celery -A APP"
+    )
+    doctor.add_argument("--json", action="store_true", help="one JSON list instead of lines")
+    given = parser.parse_args(arguments)
+    return _doctor(given.caller, as_json=given.json)
+
+
+def _doctor(name: str, *, as_json: bool) -> int:
+    try:
+        caller: Celery = find_app(name)
+    except (ImportError, AttributeError) as error:
+        sys.stderr.write(f"no Celery app {name!r} from here: {error}\n")
+        return _UNUSABLE
+    # What a call would use: its own connection where UNHURRIED_BROKER_URL names one.
+    app = bound_app() if is_private() else caller
+    found = [*findings(app), *_unreachable(app)]
+    sys.stdout.write(_listed(found) if as_json else _told(found, name))
+    return _FOUND if found else 0
+
+
+def _unreachable(app: Celery) -> Iterator[CallerMisconfigured]:
+    backend: Any = app.backend
+    if not hasattr(backend, "client"):
+        return
+    try:
+        with redis_answers("start it, or correct its address"):
+            redis_of(app).ping()
+    except ServiceUnavailable as error:
+        yield CallerMisconfigured("result_backend", "out of reach", str(error))
+
+
+def _listed(found: Sequence[CallerMisconfigured]) -> str:
+    rows = [{"setting": one.setting, "found": one.found, "remedy": one.remedy} for one in found]
+    return json.dumps(rows, indent=2) + "\n"
+
+
+def _told(found: Sequence[CallerMisconfigured], name: str) -> str:
+    if not found:
+        return f"{name}: nothing to change\n"
+    return "".join(f"{name}: {one}\n" for one in found)
