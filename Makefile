@@ -44,10 +44,9 @@ bench: $(READY) ## Measure throughput
 memory: $(READY) ## Measure what the service keeps in memory
 	@$(BIN)/python -m benchmarks.memory
 
-# Its one override leaves the project itself out: the dev group asks for it by name.
 lock: $(UV) ## Write requirements.lock anew; UPGRADE=1 takes newer versions
-	echo 'unhurried; python_version < "0"' | $(UV) pip compile pyproject.toml \
-	  --extra service --group dev --universal --generate-hashes --override - \
+	$(UV) pip compile pyproject.toml \
+	  --extra service --group dev --universal --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  $(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
 

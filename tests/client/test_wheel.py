@@ -1,7 +1,6 @@
 """What a caller installs: one package, and none of the service."""
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.wheel import build
+
 #: The service's packages, and what only the service needs.
 FOREIGN = ("app", "tasks", "simulator", "dev", "anthropic", "openai", "flower", "sqlalchemy")
 
@@ -17,18 +17,7 @@ FOREIGN = ("app", "tasks", "simulator", "dev", "anthropic", "openai", "flower", 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, built as a release is."""
-    # `uv run` names itself in UV.
-    uv = os.environ.get("UV") or shutil.which("uv")
-    assert uv is not None, "no uv here: run the tests by `uv run pytest`, or put uv on PATH"
-    directory = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [uv, "build", "--wheel", "--out-dir", str(directory), str(ROOT)],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    (built,) = directory.glob("*.whl")
-    return built
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 def test_the_wheel_holds_the_client_and_nothing_else(wheel: Path) -> None:

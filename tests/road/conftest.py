@@ -38,6 +38,10 @@ class Caller:
 
     stack: Stack
     log: Path
+    #: Another environment's Python; None for the one the tests run in.
+    python: Path | None = None
+    #: The caller's own default queue.
+    queue: str = "celery"
 
     def start(self, name: str, *arguments: str) -> Process:
         """Run one of the caller's programs, its own `app.py` and `tasks.py` first on its path."""
@@ -46,16 +50,21 @@ class Caller:
             for key, value in self.stack.variables.items()
             if not key.startswith("UNHURRIED_") or key == "UNHURRIED_REDIS_URL"
         }
-        environment |= {"CALLER_LOG": str(self.log), "PYTHONPATH": str(self.stack.client_path())}
+        environment |= {"CALLER_LOG": str(self.log), "CALLER_QUEUE": self.queue}
+        program = "python"
+        if self.python is None:
+            environment["PYTHONPATH"] = str(self.stack.client_path())
+        else:
+            environment.pop("PYTHONPATH", None)
+            program = str(self.python)
         return self.stack.launch(
-            name, ["python", *arguments], directory=CALLER, environment=environment
+            name, [program, *arguments], directory=CALLER, environment=environment
         )
 
     def worker(self) -> Process:
-        """The caller's own worker, on Celery's default queue."""
-        process = self.start(
-            "caller_worker", "-m", "celery", "-A", "app", "worker", "-P", "solo", "-l", "INFO"
-        )
+        """The caller's own worker, on the caller's default queue."""
+        arguments = f"-m celery -A app worker -P solo -l INFO -Q {self.queue} -n {self.queue}@%h"
+        process = self.start(f"{self.queue}_worker", *arguments.split())
         wait_until(lambda: " ready." in process.tail(), within_s=30, what="the caller's worker")
         return process
 
