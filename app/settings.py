@@ -3,9 +3,9 @@
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -33,9 +33,9 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     connect_timeout_s: Seconds = 5
-    #: One create call in all: past it, the create is looked for and never repeated.
+    #: Sending a body may take this long, and waiting for the reply as long again.
     create_timeout_s: Seconds = 120
-    #: An intent older than this is treated as a create whose reply was lost.
+    #: An intent older than this is a create whose reply was lost: looked for, never repeated.
     send_ttl_s: Seconds = 300
     sync_timeout_s: Seconds = 120
     #: USD per million tokens for models that the price list does not know:
@@ -99,6 +99,24 @@ class Settings(BaseSettings):
             msg = "the ledger needs PostgreSQL: postgresql+psycopg://user@host/database"
             raise ValueError(msg)
         return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @model_validator(mode="after")
+    def _spans_fit(self) -> Self:
+        longest_create_s = self.connect_timeout_s + 2 * self.create_timeout_s
+        if self.send_ttl_s <= longest_create_s:
+            msg = (
+                f"UNHURRIED_SEND_TTL_S must exceed {longest_create_s:g} s (connect + 2 x create "
+                "timeout): a create that is still under way would count as lost"
+            )
+            raise ValueError(msg)
+        chord_claim_s = 2 * self.chord_join_timeout_s
+        if self.completion_lease_s <= chord_claim_s:
+            msg = (
+                f"UNHURRIED_COMPLETION_LEASE_S must exceed {chord_claim_s:g} s (2 x chord join "
+                "timeout): Celery ignores a last part that is repeated sooner"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def linger(self) -> timedelta:

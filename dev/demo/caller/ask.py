@@ -57,6 +57,8 @@ def main(path: Path) -> None:
         )
     note("answered", output=answer.output)
     body = build_report.s() | email.s(to=plan["mail_to"], template="ready")
+    # Celery calls the errbacks of a chain's first step only: the person hears of a failure as well.
+    body = body.on_error(email.failed(to=plan["mail_to"]))
     whole = chord([signature(one, on_failure="return") for one in plan["documents"]])(body)
     note("chord", id=whole.id, jobs=len(plan["documents"]))
     if plan["small"]:

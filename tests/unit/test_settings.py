@@ -1,0 +1,45 @@
+"""Settings: a value that cannot work stops the process at start and says which, and why."""
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"database_url": "sqlite://"}, "the ledger needs PostgreSQL"),
+        ({"send_ttl_s": 245}, "UNHURRIED_SEND_TTL_S must exceed 245 s"),
+        ({"completion_lease_s": 20}, "UNHURRIED_COMPLETION_LEASE_S must exceed 20 s"),
+        ({"linger_s": -1}, "greater than or equal to 0"),
+        ({"attempts_max": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(values: dict[str, object], text: str) -> None:
+    """
+    The message names the variable and the rule.
+    """
+    with pytest.raises(ValidationError, match=text):
+        Settings.model_validate(values)
+
+
+def test_the_environment_is_read_by_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    UNHURRIED_<NAME> sets a field; a plain postgresql URL gets its driver.
+    """
+    monkeypatch.setenv("UNHURRIED_DATABASE_URL", "postgresql://db/ours")
+    monkeypatch.setenv("UNHURRIED_LINGER_S", "7")
+
+    found = Settings()
+
+    assert ("postgresql+psycopg://db/ours", 7) == (found.database_url, found.linger_s)
+
+
+def test_a_key_never_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Printing the settings shows no secret.
+    """
+    monkeypatch.setenv("UNHURRIED_OPENAI_API_KEY", "sk-canary")
+
+    assert "canary" not in repr(Settings())
