@@ -1,18 +1,13 @@
-"""The intake process: `python -m app.intake`. Ends cleanly on SIGTERM, loses nothing on SIGKILL."""
+"""Pump until told to stop. An outage of Redis or of the ledger is waited out; nothing is lost."""
 
-import signal
 import threading
-from functools import partial
 from typing import Final
 
 import redis
 from sqlalchemy.exc import DBAPIError
 
-from app import wiring
-from app.celery import COMPLETE_QUEUE, app, wake
 from app.intake.pump import Pump
 from app.observe.log import tell
-from app.settings import settings
 
 #: How long an empty queue is left alone; also how late a message may be seen.
 _IDLE_S: Final = 0.05
@@ -22,17 +17,8 @@ _OUTAGE_MAX_S: Final = 15.0
 _ROUNDS_BETWEEN_RECOVERIES: Final = 100
 
 
-def main() -> None:
-    """Pump until told to stop. An outage of Redis or of the ledger is waited out."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    pump = wiring.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
-    tell(
-        "intake_ready",
-        queues="batch,near-real-time,notify",
-        stale_s=settings().intake_stale_after_s,
-    )
+def run(pump: Pump, stop: threading.Event) -> None:
+    """Take messages in until `stop` is set."""
     outage_s = _OUTAGE_FIRST_S
     rounds = 0
     while not stop.is_set():
@@ -47,14 +33,9 @@ def main() -> None:
         rounds += 1
         if not taken:
             stop.wait(_IDLE_S)
-    tell("intake_stopped")
 
 
 def _round(pump: Pump, number: int) -> int:
     if number % _ROUNDS_BETWEEN_RECOVERIES == 0:
         pump.recover()
     return pump.run_once()
-
-
-if __name__ == "__main__":
-    main()

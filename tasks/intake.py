@@ -1,0 +1,25 @@
+"""The intake process: `python -m tasks.intake`. Ends cleanly on SIGTERM, loses nothing on SIGKILL."""
+
+import signal
+import threading
+from functools import partial
+
+from app import wiring
+from app.celery import COMPLETE_QUEUE, app, wake
+from app.intake import loop
+from app.observe.log import tell
+
+
+def main() -> None:
+    """Pump until told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    pump = wiring.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
+    tell("intake_ready")
+    loop.run(pump, stop)
+    tell("intake_stopped")
+
+
+if __name__ == "__main__":
+    main()
