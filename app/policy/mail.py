@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from unhurried.contract import RESULT_SCHEMA
 
@@ -179,9 +179,9 @@ def _subject(variant: Variant, given: str | None, *, jobs: int, failed: int) -> 
 
 def _about(upstream: Any) -> dict[str, Any]:
     """Only what carries our schema is read: a caller's own values look like anything."""
-    if isinstance(upstream, Mapping) and _count(upstream.get("jobs")):
-        jobs, failed = upstream["jobs"], upstream.get("failed")
-        if upstream.get("schema") != RESULT_SCHEMA and _count(failed) and failed <= jobs:
+    if isinstance(upstream, Mapping) and upstream.get("schema") != RESULT_SCHEMA:
+        jobs, failed = upstream.get("jobs"), upstream.get("failed")
+        if _is_count(jobs) and _is_count(failed) and failed <= jobs:
             return _said([], jobs=jobs, failed=failed)
     parts = upstream if isinstance(upstream, list | tuple) else [upstream]
     known = [
@@ -226,7 +226,7 @@ def _shown(value: Any) -> str | None:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else None
 
 
-def _count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
