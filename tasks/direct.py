@@ -1,15 +1,26 @@
 """The direct tier: one Celery task for each endpoint, run at once by a thread of the sync worker."""
 
-from typing import Any
+from typing import Any, Final
 
 from celery import Task
+from celery.signals import celeryd_after_setup
 
 from app import wiring
 from app.celery import app
 from app.direct.answer import Call
 from app.policy.ends import Failure
-from unhurried.contract import TASK_NAMES, Endpoint
+from unhurried.contract import QUEUES, TASK_NAMES, Endpoint, Tier
 from unhurried.errors import failure
+
+#: Celery logs a task's result and shows it in Flower: no answer may be in that.
+_RESULT_CHARACTERS_SHOWN: Final = 1
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "bind": True,
+    "typing": False,
+    "shared": False,
+    "resultrepr_maxsize": _RESULT_CHARACTERS_SHOWN,
+}
 
 
 def _answer(task: Task[Any, Any], endpoint: Endpoint, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -22,13 +33,20 @@ def _answer(task: Task[Any, Any], endpoint: Endpoint, *args: Any, **kwargs: Any)
     return end.wire
 
 
-@app.task(name=TASK_NAMES[Endpoint.MESSAGES], bind=True, typing=False, shared=False)
+@app.task(name=TASK_NAMES[Endpoint.MESSAGES], **_OPTIONS)
 def messages(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Answer one Anthropic Messages call; the wire result, or an error of `unhurried.errors`."""
     return _answer(self, Endpoint.MESSAGES, *args, **kwargs)
 
 
-@app.task(name=TASK_NAMES[Endpoint.RESPONSES], bind=True, typing=False, shared=False)
+@app.task(name=TASK_NAMES[Endpoint.RESPONSES], **_OPTIONS)
 def responses(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Answer one OpenAI Responses call; the wire result, or an error of `unhurried.errors`."""
     return _answer(self, Endpoint.RESPONSES, *args, **kwargs)
+
+
+@celeryd_after_setup.connect(weak=False)
+def _warm(instance: Any, **_: Any) -> None:
+    """Import the SDKs before the first user waits for them: that takes seconds."""
+    if QUEUES[Tier.SYNC] in instance.app.amqp.queues.consume_from:
+        wiring.direct_answer()

@@ -5,11 +5,14 @@ PROVIDER=name   anthropic or openai: the real provider, with your key, after ask
 KEEP=1          leave everything running at the end
 """
 
+import fcntl
 import json
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,18 +75,40 @@ def main() -> None:
     plan = make(texts, providers)
     if wishes.provider:
         agree_to_cost(plan, wishes.provider, _MODELS[wishes.provider], console)
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
     stack = Stack(
         directory=DIRECTORY,
         simulator=wishes.provider is None,
         environment=_HASTE | _caller_environment(),
     )
-    console.print(f"{len(texts)} documents. Starting Redis, PostgreSQL and the service ...")
+    with _alone(DIRECTORY):
+        console.print(f"{len(texts)} documents. Starting Redis, PostgreSQL and the service ...")
+        outcome = _show(stack, plan, console, wishes)
+    raise SystemExit(0 if outcome.complete else 1)
+
+
+def _show(stack: Stack, plan: Plan, console: Console, wishes: Wishes) -> show.Outcome:
     with stack:
         outcome = _run(stack, plan, console, real=wishes.provider is not None)
         show.everything(outcome, console, flower_url=stack.flower_url)
         _linger(console, keep=wishes.keep)
-    raise SystemExit(0 if outcome.complete else 1)
+    return outcome
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Empty the directory and hold it. Raises SystemExit where another demo runs in it."""
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another demo is running in {directory}: end it first") from None
+        for path in directory.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != "lock":
+                path.unlink()
+        yield
 
 
 def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outcome:
