@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from sqlalchemy import Engine
@@ -11,15 +11,16 @@ from sqlalchemy import Engine
 from app.ledger import engine as ledger
 from app.ledger import notifications
 from app.ledger.notifications import Due
-from app.notify.compose import Composer
+from app.notify.compose import BadTemplate, Composer
 from app.notify.smtp import Delivery, NotSent, Sent, SmtpSender, Unknown
 from app.observe.log import tell
 from app.policy import mail
 
-_PORTION: Final = 20
-_PORTIONS_MAX: Final = 50
-#: Longer than a mail server may take over one mail.
-_LEASE: Final = timedelta(seconds=60)
+#: Of one run; the rest waits for the next.
+_MAILS_MAX: Final = 1000
+#: Longer than a mail server may take over one mail. Mails are claimed one by one: the last of a
+#: portion would outlive its lease behind a slow server.
+_LEASE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,7 @@ class MailRules:
     """To whom mail may go, and how often it is tried."""
 
     attempts_max: int
+    #: Empty means any. A domain does not include those under it.
     domains_allowed: tuple[str, ...] = ()
 
 
@@ -45,22 +47,34 @@ class Outbox:
         self._engine = engine
         self._sender = sender
         self._composer = composer
-        self._rules = rules
+        self._attempts_max = rules.attempts_max
+        self._domains = frozenset(domain.lower() for domain in rules.domains_allowed)
         self._chance = chance
+        self._told = False
 
     def deliver_due(self) -> int:
-        """Deliver what is due; how many ended. Without a mail server they wait, and are told of."""
+        """Deliver what is due; how many ended, one way or another.
+
+        Without a mail server they wait as they are, which is told once a process. A server that
+        cannot be reached ends the run: what has not been tried keeps its attempts.
+        """
         if self._sender is None:
-            tell("no_mail_server", remedy="set UNHURRIED_SMTP_URL; mails wait until then")
+            self._tell_once()
             return 0
         ended = 0
-        for _ in range(_PORTIONS_MAX):
+        for _ in range(_MAILS_MAX):
             with self._engine.begin() as connection:
                 now = ledger.now(connection)
-                taken = notifications.claim(connection, at=now, lease=_LEASE, limit=_PORTION)
-            if not taken:
+                claimed = notifications.claim(connection, at=now, lease=_LEASE, limit=1)
+            if not claimed:
                 break
-            ended += sum(self._one(due, self._sender) for due in taken)
+            (due,) = claimed
+            delivery = self._try(due, self._sender, now)
+            if delivery is None:
+                continue
+            ended += self._record(due, delivery)
+            if isinstance(delivery, NotSent) and not delivery.reached:
+                break
         return ended
 
     def recover(self) -> int:
@@ -71,28 +85,36 @@ class Outbox:
             for due in lost:
                 notifications.unknown(connection, due, at=now, reason="the sender died")
         for due in lost:
-            tell("mail_unknown", warning=True, notification_id=str(due.id))
+            tell("mail_unknown", warning=True, notification_id=str(due.id), attempts=due.attempts)
         return len(lost)
 
-    def _one(self, due: Due, sender: SmtpSender) -> bool:
+    def _tell_once(self) -> None:
+        if not self._told:
+            remedy = "set UNHURRIED_SMTP_URL; mails wait in the ledger until then"
+            tell("no_mail_server", warning=True, remedy=remedy)
+            self._told = True
+
+    def _try(self, due: Due, sender: SmtpSender, now: datetime) -> Delivery | None:
+        """What came of one try; None where somebody else took it over."""
         try:
             to = mail.address(due.payload.get("to"))
             self._require_allowed(to)
+            letter = mail.letter(due.payload, now=now)
         except ValueError as refusal:
-            self._record(due, NotSent(str(refusal), permanent=True))
-            return True
+            return NotSent(str(refusal), permanent=True)
+        try:
+            message = self._composer.compose(letter, to=to, notification_id=due.id, now=now)
+        except BadTemplate as error:
+            return NotSent(mail.one_line(str(error)), permanent=False)
         with self._engine.begin() as connection:
-            now = ledger.now(connection)
             if not notifications.sending(connection, due.id, attempts=due.attempts):
-                return False
-        letter = mail.letter(due.payload, now=now)
-        message = self._composer.compose(letter, to=to, notification_id=due.id, now=now)
-        delivery = sender.send(message, sender=self._composer.sender, to=to)
-        return self._record(due, delivery)
+                return None
+        tell("mail_sending", notification_id=str(due.id), attempts=due.attempts)
+        return sender.send(message, sender=self._composer.sender, to=to)
 
     def _require_allowed(self, to: str) -> None:
         domain = to.rpartition("@")[2].lower()
-        if self._rules.domains_allowed and domain not in self._rules.domains_allowed:
+        if self._domains and domain not in self._domains:
             raise ValueError(
                 f"mail to {domain} is not allowed here (UNHURRIED_MAIL_DOMAINS_ALLOWED)"
             )
@@ -108,19 +130,19 @@ class Outbox:
                 case Unknown():
                     notifications.unknown(connection, due, at=now, reason=delivery.reason)
                     event, ended = "mail_unknown", True
-                case NotSent() if delivery.permanent or due.attempts >= self._rules.attempts_max:
+                case NotSent() if delivery.permanent or due.attempts >= self._attempts_max:
                     notifications.dead(connection, due, at=now, reason=delivery.reason)
                     event, ended = "mail_dead", True
                 case NotSent():
-                    next_at = mail.next_try(due.attempts, now=now, chance=self._chance())
+                    next_at = self._next_try(due, now)
                     notifications.again(connection, due, next_at=next_at, reason=delivery.reason)
                     event, ended = "mail_later", False
                 case _:
                     assert_never(delivery)
-        tell(
-            event,
-            warning=event != "mailed",
-            notification_id=str(due.id),
-            attempts=due.attempts,
-        )
+        told = {"notification_id": str(due.id), "attempts": due.attempts}
+        tell(event, warning=event != "mailed", **told)
         return ended
+
+    def _next_try(self, due: Due, now: datetime) -> datetime:
+        until = mail.effective_until(due.payload)
+        return mail.next_try(due.attempts, now=now, chance=self._chance(), until=until)
