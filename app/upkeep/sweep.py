@@ -6,7 +6,7 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import tickets
+from app.ledger import expiring, tickets
 from app.observe.log import tell
 
 
@@ -31,8 +31,16 @@ class Upkeep:
     def run(self) -> None:
         """One round of everything."""
         with self._engine.begin() as connection:
-            readied = tickets.sweep(connection, at=ledger.now(connection))
+            now = ledger.now(connection)
+            expired = expiring.expire(connection, at=now)
+            readied = tickets.sweep(connection, at=now)
             chords = tickets.open_chords(connection)
         self._chords.refresh_chords(chords)
         recorded = self._sweep_direct_records()
-        tell("swept", tickets_count=readied, chords_count=len(chords), records_count=recorded)
+        tell(
+            "swept",
+            expired_count=expired,
+            tickets_count=readied,
+            chords_count=len(chords),
+            records_count=recorded,
+        )
