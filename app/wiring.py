@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
-from app.collector.judging import Judge
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
 from app.direct.answer import DirectAnswer
@@ -25,6 +24,7 @@ from app.notify.smtp import SmtpSender
 from app.packer.pack import Packer
 from app.packer.submit import Spans, Submitter
 from app.policy.admission import Rules
+from app.policy.judging import Judge
 from app.policy.names import deployment_tag
 from app.policy.packing import Limits, Patience
 from app.providers.port import Provider

@@ -16,11 +16,11 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from app.collector.judging import Judge
 from app.ledger import admission, settling, submissions
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
+from app.policy.judging import Bill, Judge
 from app.policy.names import parse_custom_id
 from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import Seen, Survey, survey
@@ -129,11 +129,10 @@ class BringIn:
                 connection, submission.pack_id, only=[verdict.job_id for verdict in verdicts]
             )
             judged = [
-                self._judge.line(
-                    submission,
+                self._judge.judge(
                     verdict.outcome,
                     standings[verdict.job_id],
-                    custom_id=verdict.custom_id,
+                    _bill(submission, verdict.custom_id),
                     now=now,
                 )
                 for verdict in verdicts
@@ -202,3 +201,14 @@ def _seen(provider: Provider, file: BinaryIO, submission: Submission) -> Iterato
                 yield Seen(line.custom_id, line.outcome)
             case Malformed():
                 yield Seen(None, None)
+
+
+def _bill(submission: Submission, custom_id: str) -> Bill:
+    return Bill(
+        source=f"batch:{submission.provider_batch_id}",
+        line=custom_id,
+        provider=submission.provider,
+        account=submission.account,
+        model=submission.model,
+        batch=True,
+    )

@@ -2,34 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from app.ledger import moves
+from app.policy.judging import Charge
 from app.policy.lifecycle import Move
-from app.policy.outcomes import Usage
 from app.policy.settling import Standing
 
 #: Rows read at a time where a whole pack streams through.
 _PAGE = 5000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Charge:
-    """One billed line. `nano_usd` None is an unknown price."""
-
-    source: str
-    line: str
-    provider: str
-    account: str
-    job_id: UUID | None
-    model: str
-    batch: bool
-    usage: Usage
-    nano_usd: int | None
 
 
 def standings(

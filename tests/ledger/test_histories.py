@@ -17,8 +17,8 @@ from sqlalchemy import Engine, text
 
 from app.ledger import admission, giving_back, packs, settling, submissions, tickets
 from app.ledger import engine as ledger
-from app.ledger.settling import Charge
 from app.policy.admission import JobDraft
+from app.policy.judging import Charge
 from app.policy.lifecycle import JobState, SubmissionState
 from app.policy.outcomes import Answered, Lapsed, Outcome, Rejected, Transient
 from app.policy.settling import Prices, next_move
