@@ -4,7 +4,7 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, getaddresses
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -42,8 +42,9 @@ class Composer:
     """
 
     def __init__(self, *, sender: str, templates_directory: Path | None) -> None:
-        name, self._address = parseaddr(sender)
         try:
+            # Not parseaddr: of several addresses it takes the first, and nobody hears of it.
+            ((name, self._address),) = getaddresses([sender])
             self._from = Address(mail.one_line(name), addr_spec=mail.address(self._address))
         except ValueError:
             raise ValueError(
