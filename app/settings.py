@@ -5,10 +5,19 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+class RateLimit(BaseModel):
+    """What a provider allows one account a minute; None is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
 
 
 class Settings(BaseSettings):
@@ -52,6 +61,15 @@ class Settings(BaseSettings):
     #: The wait after a job's first failed attempt; it doubles with each further one.
     retry_first_s: Seconds = 30
     attempts_max: Annotated[int, Field(ge=1, le=20)] = 3
+
+    # Calls that are answered at once, and near-real-time
+    #: What each account allows a minute, as JSON by `provider/account`:
+    #: {"anthropic/default": {"requests_per_minute": 50, "tokens_per_minute": 400000}}.
+    rate_limits: dict[str, RateLimit] = {}
+    #: The share of every limit that near-real-time work leaves to users who wait.
+    sync_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    near_real_time_threads: Annotated[int, Field(ge=1, le=200)] = 8
+    near_real_time_timeout_s: Seconds = 300
 
     # Packing
     #: How long a short pack waits for company.

@@ -18,6 +18,7 @@ from app.direct.record import Recorder
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
+from app.near_real_time.worker import NearRealTime, Stamina
 from app.notify.compose import Composer
 from app.notify.outbox import MailRules, Outbox
 from app.notify.smtp import SmtpSender
@@ -26,7 +27,9 @@ from app.packer.submit import Spans, Submitter
 from app.policy.admission import Rules
 from app.policy.judging import Judge
 from app.policy.names import deployment_tag
-from app.policy.packing import Limits, Patience
+from app.policy.packing import Limits as PackLimits
+from app.policy.packing import Patience
+from app.providers.limits import Limits
 from app.providers.port import Provider
 from app.settings import Settings, settings
 from app.upkeep.sweep import Upkeep
@@ -94,17 +97,17 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
 def packer() -> Packer:
     """Makes packs."""
     config = settings()
-    limits = {}
+    most_by_provider = {}
     for (name, _), provider in providers().items():
         most = provider.limits
-        limits[name] = Limits(
+        most_by_provider[name] = PackLimits(
             requests_max=min(most.requests_max, config.pack_requests_max or most.requests_max),
             bytes_max=most.bytes_max,
             line_overhead_bytes=most.line_overhead_bytes,
             tokens_max=most.tokens_max,
         )
     patience = Patience(linger=config.linger, due_margin=config.due_margin)
-    return Packer(engine=engine(), limits=limits, patience=patience)
+    return Packer(engine=engine(), limits=most_by_provider, patience=patience)
 
 
 @cache
@@ -127,13 +130,10 @@ def submitter() -> Submitter:
 def collector(wake_completion: Callable[[], None]) -> Collector:
     """Polls batches and brings their results in."""
     config = settings()
-    judge = Judge(
-        overrides=config.price_overrides, first_backoff=timedelta(seconds=config.retry_first_s)
-    )
     bring_in = BringIn(
         engine=engine(),
         spool_directory=config.spool_directory,
-        judge=judge,
+        judge=judge(),
         thoroughness=Thoroughness(
             lines_max=config.settle_lines_max,
             downloads_max=config.downloads_max,
@@ -167,6 +167,43 @@ def completer(app: Celery) -> Completer:
 
 
 @cache
+def limits() -> Limits:
+    """The accounts' rate limits, shared through Redis."""
+    config = settings()
+    return Limits(
+        client=client(),
+        key_prefix=config.redis_key_prefix,
+        limits=config.rate_limits,
+        sync_share=config.sync_share,
+    )
+
+
+@cache
+def judge() -> Judge:
+    """Prices outcomes and says what follows."""
+    config = settings()
+    return Judge(
+        overrides=config.price_overrides, first_backoff=timedelta(seconds=config.retry_first_s)
+    )
+
+
+@cache
+def near_real_time(wake_completion: Callable[[], None]) -> NearRealTime:
+    """Answers near-real-time jobs."""
+    config = settings()
+    return NearRealTime(
+        engine=engine(),
+        providers=providers(),
+        limits=limits(),
+        judge=judge(),
+        stamina=Stamina(
+            threads=config.near_real_time_threads, timeout_s=config.near_real_time_timeout_s
+        ),
+        wake_completion=wake_completion,
+    )
+
+
+@cache
 def recorder() -> Recorder:
     """Records direct calls."""
     return Recorder(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
@@ -179,6 +216,7 @@ def direct_answer() -> DirectAnswer:
     return DirectAnswer(
         providers=providers(),
         recorder=recorder(),
+        limits=limits(),
         rules=rules(config, Tier.SYNC),
         overrides=config.price_overrides,
         timeout_s=config.sync_timeout_s,
@@ -200,7 +238,7 @@ def pump(app: Celery, wake_completion: Callable[[], None]) -> Pump:
         engine=engine(),
         announce=announcer(app, wake_completion),
         queues=[QUEUES[Tier.BATCH], QUEUES[Tier.NEAR_REAL_TIME], NOTIFY_QUEUE],
-        rules=rules(config, Tier.BATCH),
+        rules=rules(config, Tier.BATCH, Tier.NEAR_REAL_TIME),
         key_prefix=config.redis_key_prefix,
         messages_max=config.intake_messages_max,
         stale_after_s=config.intake_stale_after_s,

@@ -22,7 +22,11 @@ _READY_S: Final = 120.0
 _LEANED_ON: Final = frozenset({"simulator", "mail_sink"})
 
 #: What a process's log says once it serves.
-_READY_WORDS: Final = {"intake": "intake_ready", "beat": "beat: Starting"}
+_READY_WORDS: Final = {
+    "intake": "intake_ready",
+    "near_real_time": "near_real_time_ready",
+    "beat": "beat: Starting",
+}
 _WORKER_READY: Final = " ready."
 
 

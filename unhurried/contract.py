@@ -54,6 +54,15 @@ class OnFailure(StrEnum):
     RETURN = "return"
 
 
+class OnLost(StrEnum):
+    """What a near-real-time job becomes when its call was cut off and may have been paid for."""
+
+    #: It fails with the retryable `AnswerLost`: whoever repeats it decides to pay again.
+    RAISE = "raise"
+    #: It is tried again; the ledger says that the first attempt may have been paid for.
+    RETRY = "retry"
+
+
 TASK_NAMES: Final[dict[Endpoint, str]] = {
     Endpoint.MESSAGES: "unhurried.messages.v1",
     Endpoint.RESPONSES: "unhurried.responses.v1",
@@ -116,6 +125,7 @@ class JobOptions(BaseModel):
     #: Names the job: the same key with the same request is another ticket on the same job.
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     on_failure: OnFailure = OnFailure.RAISE
+    on_lost: OnLost = OnLost.RAISE
     notify: Annotated[list[MailNotice], Field(max_length=10)] = []
     account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     tenant: Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$")] = "default"

@@ -23,6 +23,7 @@ NAMES: Final = frozenset(
         "effective_for",
         "idempotency_key",
         "on_failure",
+        "on_lost",
         "notify",
         "account",
         "tenant",

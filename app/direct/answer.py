@@ -16,12 +16,15 @@ from app.policy.admission import JobDraft, Refusal, Rules
 from app.policy.ends import End, Failure, Value
 from app.policy.outcomes import Answered, Outcome, Rejected, Transient
 from app.policy.pricing import Overrides, price
+from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
 from unhurried.contract import RESULT_SCHEMA, Endpoint, OnFailure
 
 #: Tries after a definite no. A reply that was lost is never tried again: it may have been paid for.
 _TRIES_MAX: Final = 4
 _BACKOFF_S: Final = 0.5
+#: A wait for the rate limit is looked at again at least this often.
+_LIMIT_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,7 @@ class DirectAnswer:
         *,
         providers: Mapping[tuple[str, str], Provider],
         recorder: Recorder,
+        limits: Limits,
         rules: Rules,
         overrides: Overrides,
         timeout_s: float,
@@ -49,6 +53,7 @@ class DirectAnswer:
     ) -> None:
         self._providers = providers
         self._recorder = recorder
+        self._limits = limits
         self._rules = rules
         self._overrides = overrides
         self._timeout_s = timeout_s
@@ -92,15 +97,32 @@ class DirectAnswer:
     def _try(self, provider: Provider, draft: JobDraft) -> DirectReply:
         until = time.monotonic() + self._timeout_s
         for number in range(_TRIES_MAX):
+            full = self._wait_for_limit(draft, until)
+            if full is not None:
+                return full
             left_s = max(until - time.monotonic(), 1.0)
             reply = provider.answer(draft.request, endpoint=draft.endpoint, timeout_s=left_s)
             if not isinstance(reply, NotTaken) or number == _TRIES_MAX - 1:
                 return reply
             wait_s = reply.retry_after_s or _BACKOFF_S * 2.0**number
+            self._limits.close(_account(draft), for_s=wait_s)
             if time.monotonic() + wait_s >= until:
                 return reply
             self._sleep(wait_s)
         raise AssertionError("the last try returns")
+
+    def _wait_for_limit(self, draft: JobDraft, until: float) -> NotTaken | None:
+        """Wait until the account's shared limit allows the call; a refusal where that is too late."""
+        while True:
+            wait_s = self._limits.take(
+                _account(draft), tokens=draft.request_tokens, user_waits=True
+            )
+            if wait_s == 0:
+                return None
+            if time.monotonic() + wait_s >= until:
+                reason = f"the account's rate limit allows the next call in {wait_s:.0f} s"
+                return NotTaken(reason=reason, retry_after_s=wait_s)
+            self._sleep(min(wait_s, _LIMIT_LOOK_S))
 
     def _ended(self, call: Call, draft: JobDraft, outcome: Outcome) -> End:
         record = self._price(call, draft, outcome)
@@ -122,6 +144,10 @@ class DirectAnswer:
             cost_nano_usd=nano_usd,
             ended_at=datetime.now(UTC),
         )
+
+
+def _account(draft: JobDraft) -> Account:
+    return Account(provider=draft.provider, account=draft.account)
 
 
 def _failed(code: str, message: str, on_failure: OnFailure, *, retryable: bool = False) -> End:

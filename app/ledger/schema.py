@@ -92,6 +92,8 @@ job = Table(
     #: How many of them do not count: the provider refused the pack as a whole.
     Column("uncounted", Integer, nullable=False, server_default="0"),
     Column("attempts_max", Integer, nullable=False),
+    #: What a near-real-time job becomes when its call was cut off: raise or retry.
+    Column("on_lost", Text, nullable=False, server_default="raise"),
     #: How the last attempt ended; None before the first end.
     Column("outcome", Text),
     Column("error_code", Text),

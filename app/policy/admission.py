@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from app.policy import canonical, upstream
 from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
-from unhurried.contract import Endpoint, JobOptions, MailNotice, OnFailure, Tier
+from unhurried.contract import Endpoint, JobOptions, MailNotice, OnFailure, OnLost, Tier
 
 #: Everything a job id is derived from lies under this.
 _NAMESPACE: Final = UUID("9a3f7c52-6a0e-4b0a-9a0e-756e68757272")
@@ -64,6 +64,7 @@ class JobDraft:
     effective_for_s: float | None
     attempts_max: int
     on_failure: OnFailure
+    on_lost: OnLost
     notify: tuple[MailNotice, ...]
 
 
@@ -249,6 +250,7 @@ def _draft(
         effective_for_s=options.effective_for_s,
         attempts_max=rules.attempts_max,
         on_failure=options.on_failure,
+        on_lost=options.on_lost,
         notify=tuple(options.notify),
     )
 

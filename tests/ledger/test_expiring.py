@@ -1,6 +1,7 @@
 """A due time that passes ends a waiting job, and only a waiting one."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Engine, text
 
@@ -25,7 +26,7 @@ def test_a_waiting_job_expires_at_its_due_time(engine: Engine) -> None:
     """
     Its ticket becomes ready with the end `expired`; jobs without a due time, or with a later one, wait.
     """
-    wishes: dict[str, dict[str, object]] = {
+    wishes: dict[str, dict[str, Any]] = {
         "late": {"deadline_s": 60},
         "early": {"deadline_s": 7200},
         "patient": {},

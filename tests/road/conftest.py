@@ -29,7 +29,16 @@ HASTE = {
     "UNHURRIED_INTAKE_STALE_AFTER_S": "2",
 }
 SPEED = ["--speed", "600"]
-PROCESSES = ["intake", "sync", "packer", "collector", "completer", "notifier", "beat"]
+PROCESSES = [
+    "intake",
+    "sync",
+    "near_real_time",
+    "packer",
+    "collector",
+    "completer",
+    "notifier",
+    "beat",
+]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""Near-real-time jobs: claimed one by one, settled one by one, and found when their worker died."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from app.ledger import moves, settling
+from app.policy.judging import Judged
+from app.policy.lifecycle import Fail, JobState, Retry
+from app.policy.settling import Standing
+from unhurried.contract import OnLost, Tier
+
+_LOST = "the worker died while the provider was answering: the answer may have been paid for"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The oldest waiting job of an account, as its limits need to know it."""
+
+    provider: str
+    account: str
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """A job that is this worker's to answer, once."""
+
+    provider: str
+    account: str
+    endpoint: str
+    model: str
+    request: bytes = field(repr=False)
+    on_lost: OnLost
+    standing: Standing
+
+
+def waiting(connection: Connection, *, at: datetime) -> list[Waiting]:
+    """One entry for each account with jobs that may go at `at`."""
+    rows = connection.execute(
+        text("""
+            SELECT DISTINCT ON (job.provider, job.account)
+                   job.provider, job.account, job.request_tokens
+            FROM job
+            LEFT JOIN lane ON lane.provider = job.provider AND lane.account = job.account
+                          AND lane.model = '' AND lane.paused_at IS NOT NULL
+            WHERE job.state = 'waiting' AND job.tier = :tier AND job.ready_at <= :at
+              AND lane.provider IS NULL
+            ORDER BY job.provider, job.account, job.ready_at
+        """),
+        {"tier": Tier.NEAR_REAL_TIME, "at": at},
+    )
+    return [Waiting(row.provider, row.account, row.request_tokens) for row in rows]
+
+
+def claim(connection: Connection, *, provider: str, account: str, at: datetime) -> Claimed | None:
+    """Open an attempt of the account's oldest job; None where others have taken them all."""
+    row = connection.execute(
+        text("""
+            SELECT id, endpoint, model, request, on_lost, attempt, uncounted, attempts_max, due_at,
+                   cancel_requested_at IS NOT NULL AS cancel_requested
+            FROM job
+            WHERE state = 'waiting' AND tier = :tier AND provider = :provider
+              AND account = :account AND ready_at <= :at
+            ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        """),
+        {"tier": Tier.NEAR_REAL_TIME, "provider": provider, "account": account, "at": at},
+    ).one_or_none()
+    if row is None:
+        return None
+    taken = moves.take_off(
+        connection, [row.id], tier=Tier.NEAR_REAL_TIME, submission_id=None, at=at
+    )
+    number = taken[row.id]
+    return Claimed(
+        provider=provider,
+        account=account,
+        endpoint=row.endpoint,
+        model=row.model,
+        request=bytes(row.request),
+        on_lost=OnLost(row.on_lost),
+        standing=Standing(
+            job_id=row.id,
+            attempt=number,
+            counted=number - row.uncounted,
+            attempts_max=row.attempts_max,
+            due_at=row.due_at,
+            cancel_requested=row.cancel_requested,
+        ),
+    )
+
+
+def settle(connection: Connection, judged: Judged, *, at: datetime) -> bool:
+    """Book the line and move the job; False where the job had been given up for lost meanwhile."""
+    settling.book(connection, [judged.charge] if judged.charge is not None else [], at=at)
+    return bool(moves.apply(connection, [judged.move], at=at))
+
+
+def give_up_lost(
+    connection: Connection, *, opened_before: datetime, at: datetime, limit: int = 500
+) -> int:
+    """Move on with jobs whose call can no longer be under way; how many there were.
+
+    `on_lost=raise` fails the job, `retry` tries it again. Either way the event says that the first
+    attempt may have been paid for.
+    """
+    rows = connection.execute(
+        text("""
+            SELECT job.id, job.attempt, job.on_lost FROM job
+            JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
+            WHERE job.state = 'in_flight' AND attempt.tier = :tier
+              AND attempt.settled_at IS NULL AND attempt.opened_at < :before
+            LIMIT :limit FOR UPDATE OF job SKIP LOCKED
+        """),
+        {"tier": Tier.NEAR_REAL_TIME, "before": opened_before, "limit": limit},
+    ).all()
+    decided = [_lost(row.id, row.attempt, row.on_lost, at) for row in rows]
+    return len(moves.apply(connection, decided, at=at, expected=JobState.IN_FLIGHT))
+
+
+def _lost(job_id: UUID, attempt: int, on_lost: str, at: datetime) -> Fail | Retry:
+    if on_lost == OnLost.RETRY:
+        return Retry(
+            job_id=job_id, attempt=attempt, outcome="lost", code="possible_spend", ready_at=at
+        )
+    return Fail(
+        job_id=job_id,
+        attempt=attempt,
+        state=JobState.FAILED,
+        outcome="lost",
+        code="answer_lost",
+        message=_LOST,
+        retryable=True,
+    )

@@ -1,0 +1,24 @@
+"""The near-real-time process: `python -m tasks.near_real_time`. SIGTERM finishes calls under way."""
+
+import signal
+import threading
+from functools import partial
+
+from app import wiring
+from app.celery import COMPLETE_QUEUE, app, wake
+from app.observe.log import tell
+
+
+def main() -> None:
+    """Answer until told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = wiring.near_real_time(partial(wake, app, "complete", COMPLETE_QUEUE))
+    tell("near_real_time_ready")
+    worker.run(stop)
+    tell("near_real_time_stopped")
+
+
+if __name__ == "__main__":
+    main()
