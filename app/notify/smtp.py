@@ -13,6 +13,8 @@ from app.policy.mail import one_line
 
 #: Of one answer. One try is some fifteen of them at most, which a claim's lease has to outlast.
 _TIMEOUT_S: Final = 10.0
+#: A relay may look through a mail before it says yes; giving up sooner would leave it `unknown`.
+_LAST_REPLY_TIMEOUT_S: Final = 60.0
 _PORTS: Final = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _REASON_CHARACTERS_MAX: Final = 300
@@ -143,6 +145,8 @@ def _hand_over(client: smtplib.SMTP, message: EmailMessage, sender: str, to: str
 
 def _final_dot(client: smtplib.SMTP, to: str) -> Delivery:
     try:
+        if client.sock is not None:
+            client.sock.settimeout(_LAST_REPLY_TIMEOUT_S)
         client.send(b".\r\n")
         code, said = client.getreply()
     except (OSError, smtplib.SMTPException) as error:
