@@ -105,6 +105,7 @@ def packer() -> Packer:
             bytes_max=most.bytes_max,
             line_overhead_bytes=most.line_overhead_bytes,
             tokens_max=most.tokens_max,
+            inputs_max=most.inputs_max,
         )
     patience = Patience(linger=config.linger, due_margin=config.due_margin)
     return Packer(engine=engine(), limits=most_by_provider, patience=patience)

@@ -26,6 +26,7 @@ _BOUND_BYTES: Final = 300 * 1024 * 1024
 _SAMPLE_S: Final = 0.1
 _WITHIN_S: Final = 900.0
 _PUBLISH_BATCH: Final = 500
+_ENDPOINTS: Final = (Endpoint.MESSAGES, Endpoint.RESPONSES)
 _WATCHED: Final = ("packer", "collector")
 #: Beat follows once everything is admitted, so that each provider gets one pack of all.
 _PROCESSES: Final = ("intake", "packer", "collector", "completer")
@@ -89,19 +90,19 @@ def _measure(stack: Stack, requests: int, size: int, console: Console) -> dict[s
     peaks.start()
     started = time.monotonic()
     app = Celery("benchmark", broker=stack.variables["UNHURRIED_REDIS_URL"])
-    for endpoint in Endpoint:
+    for endpoint in _ENDPOINTS:
         _publish(app, endpoint, requests, size)
         console.print(f"{requests} published to {endpoint} ({time.monotonic() - started:.0f} s)")
     engine = ledger.connect(stack.variables["UNHURRIED_DATABASE_URL"])
-    _await_count(stack, engine, "true", requests * len(Endpoint))
+    _await_count(stack, engine, "true", requests * len(_ENDPOINTS))
     console.print(f"admitted ({time.monotonic() - started:.0f} s)")
     stack.launch("beat", procfile()["beat"])
-    settled = _await_settled(stack, engine, requests * len(Endpoint), console)
+    settled = _await_settled(stack, engine, requests * len(_ENDPOINTS), console)
     peaks.stop()
     batches = _batches(engine)
     engine.dispose()
     return {
-        "requests": requests * len(Endpoint),
+        "requests": requests * len(_ENDPOINTS),
         "request_bytes": size,
         "settled": settled,
         "batches": batches,

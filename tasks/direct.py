@@ -45,6 +45,18 @@ def responses(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]
     return _answer(self, Endpoint.RESPONSES, *args, **kwargs)
 
 
+@app.task(name=TASK_NAMES[Endpoint.CHAT], **_OPTIONS)
+def chat(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Answer one OpenAI chat completion; the wire result, or an error of `unhurried.errors`."""
+    return _answer(self, Endpoint.CHAT, *args, **kwargs)
+
+
+@app.task(name=TASK_NAMES[Endpoint.EMBEDDINGS], **_OPTIONS)
+def embeddings(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Embed one input or a list of them; the wire result, or an error of `unhurried.errors`."""
+    return _answer(self, Endpoint.EMBEDDINGS, *args, **kwargs)
+
+
 @celeryd_after_setup.connect(weak=False)
 def _warm(instance: Any, **_: Any) -> None:
     """Import the SDKs before the first user waits for them: that takes seconds."""

@@ -19,7 +19,7 @@ from unhurried.errors import (
     UnhurriedError,
     UnknownJob,
 )
-from unhurried.handles import messages, responses
+from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
 from unhurried.results import Result
@@ -48,7 +48,9 @@ __all__ = [
     "UnhurriedError",
     "UnknownJob",
     "__version__",
+    "chat",
     "email",
+    "embeddings",
     "messages",
     "responses",
 ]

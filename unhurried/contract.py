@@ -43,6 +43,8 @@ class Endpoint(StrEnum):
 
     MESSAGES = "messages"
     RESPONSES = "responses"
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
 
 
 class OnFailure(StrEnum):
@@ -66,6 +68,8 @@ class OnLost(StrEnum):
 TASK_NAMES: Final[dict[Endpoint, str]] = {
     Endpoint.MESSAGES: "unhurried.messages.v1",
     Endpoint.RESPONSES: "unhurried.responses.v1",
+    Endpoint.CHAT: "unhurried.chat.v1",
+    Endpoint.EMBEDDINGS: "unhurried.embeddings.v1",
 }
 ENDPOINTS_BY_TASK: Final[dict[str, Endpoint]] = {name: end for end, name in TASK_NAMES.items()}
 EMAIL_TASK: Final = "unhurried.email.v1"

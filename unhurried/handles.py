@@ -174,3 +174,5 @@ def _refuse_mixed(options: dict[str, Any]) -> None:
 
 messages = Handle(Endpoint.MESSAGES)
 responses = Handle(Endpoint.RESPONSES)
+chat = Handle(Endpoint.CHAT)
+embeddings = Handle(Endpoint.EMBEDDINGS)

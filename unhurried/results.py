@@ -1,5 +1,6 @@
 """What comes back: a plain dict on the wire, a `Result` in the hand."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -101,6 +102,18 @@ class Result(BaseModel):
                 raise ValueError(msg)
             return self._fetch(self.output_ref)
         return self.output_text or ""
+
+    @property
+    def vectors(self) -> list[Any]:
+        """The embeddings, one for each input in order: lists of numbers, or base64 where asked for.
+
+        Raises ValueError where the endpoint was another, or the job's own error.
+        """
+        if self.endpoint != "embeddings":
+            msg = f"a result of {self.endpoint} holds no vectors"
+            raise ValueError(msg)
+        found: list[Any] = json.loads(self.output)
+        return found
 
     @property
     def cost_usd(self) -> Decimal | None:

@@ -162,7 +162,7 @@ def _insert_mails(connection: Connection, admitted: Sequence[Admitted], at: date
 def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
     same = (
         "id tenant endpoint provider account model key fingerprint workload subject tier request "
-        "request_tokens prefix_digest as_of published_at ready_at due_at effective_for_s attempts_max "
+        "request_tokens request_inputs prefix_digest as_of published_at ready_at due_at effective_for_s attempts_max "
         "on_lost"
     )
     row = {name: getattr(draft, name) for name in same.split()}

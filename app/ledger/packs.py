@@ -27,7 +27,8 @@ def candidates(
     rows = connection.execute(
         text("""
             SELECT job.id, job.provider, job.account, job.endpoint, job.model, job.betas,
-                   job.request_bytes, job.request_tokens, job.prefix_digest, job.ready_at, job.due_at
+                   job.request_bytes, job.request_tokens, job.request_inputs,
+                   job.prefix_digest, job.ready_at, job.due_at
             FROM job
             LEFT JOIN lane ON lane.provider = job.provider AND lane.account = job.account
                           AND lane.model IN ('', job.model)
@@ -49,6 +50,7 @@ def candidates(
                 lane=lanes.setdefault(words, LaneKey(*words)),
                 request_bytes=row.request_bytes,
                 tokens=row.request_tokens,
+                inputs=row.request_inputs,
                 prefix=bytes(row.prefix_digest),
                 ready_at=row.ready_at,
                 due_at=row.due_at,

@@ -75,6 +75,8 @@ job = Table(
     Column("request_bytes", Integer, nullable=False),
     #: Estimated prompt tokens, for quotas.
     Column("request_tokens", Integer, nullable=False),
+    #: Inputs, where the provider limits a batch by them (embeddings); else 1.
+    Column("request_inputs", Integer, nullable=False, server_default="1"),
     #: Digest of what prompts of a kind share (system, tools): packs are ordered by it for the cache.
     Column("prefix_digest", LargeBinary, nullable=False),
     #: The moment the input was true, by the caller's word. Freshness counts from here.

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from uuid import UUID, uuid5
 
 from pydantic import ValidationError
@@ -22,9 +22,14 @@ _NAMESPACE: Final = UUID("9a3f7c52-6a0e-4b0a-9a0e-756e68757272")
 #: English prose runs at four bytes a token; JSON and code at three. Estimates err on the safe side.
 _BYTES_PER_TOKEN: Final = 3
 
+#: OpenAI documents 2,048 texts for one embeddings request.
+_EMBEDDING_INPUTS_MAX: Final = 2048
+
 PROVIDERS: Final[dict[Endpoint, str]] = {
     Endpoint.MESSAGES: "anthropic",
     Endpoint.RESPONSES: "openai",
+    Endpoint.CHAT: "openai",
+    Endpoint.EMBEDDINGS: "openai",
 }
 
 
@@ -56,6 +61,8 @@ class JobDraft:
     tier: Tier
     request: bytes = field(repr=False)
     request_tokens: int
+    #: Inputs for a provider that limits a batch by them; 1 for anything but embeddings.
+    request_inputs: int
     prefix_digest: bytes
     as_of: datetime
     published_at: datetime
@@ -187,14 +194,39 @@ def _check_names(endpoint: Endpoint, request: Mapping[str, Any], tier: Tier) -> 
 def _check_shape(endpoint: Endpoint, request: Mapping[str, Any]) -> None:
     match endpoint:
         case Endpoint.MESSAGES:
-            if not isinstance(request.get("messages"), list) or not request["messages"]:
-                raise _Refused("messages must be a list of at least one message")
+            _check_turns(request)
             tokens = request.get("max_tokens")
             if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
                 raise _Refused("max_tokens must be a whole number of at least 1")
+        case Endpoint.CHAT:
+            _check_turns(request)
         case Endpoint.RESPONSES:
             if not request.get("input") and not request.get("prompt"):
                 raise _Refused("input is missing")
+        case Endpoint.EMBEDDINGS:
+            count = inputs_count(endpoint, request)
+            if not request.get("input"):
+                raise _Refused("input is missing")
+            if count > _EMBEDDING_INPUTS_MAX:
+                raise _Refused(
+                    f"input holds {count:,} texts; at most {_EMBEDDING_INPUTS_MAX:,} are taken at once"
+                )
+        case _:
+            assert_never(endpoint)
+
+
+def _check_turns(request: Mapping[str, Any]) -> None:
+    if not isinstance(request.get("messages"), list) or not request["messages"]:
+        raise _Refused("messages must be a list of at least one message")
+
+
+def inputs_count(endpoint: Endpoint, request: Mapping[str, Any]) -> int:
+    """How many inputs a request counts for: OpenAI limits embeddings by inputs, not by lines."""
+    inputs = request.get("input")
+    if endpoint is not Endpoint.EMBEDDINGS or not isinstance(inputs, list):
+        return 1
+    # A list of numbers is one text as tokens.
+    return 1 if inputs and isinstance(inputs[0], int) else len(inputs)
 
 
 def _encode(request: Mapping[str, Any], rules: Rules) -> bytes:
@@ -242,6 +274,7 @@ def _draft(
         tier=options.tier,
         request=encoded,
         request_tokens=len(encoded) // _BYTES_PER_TOKEN + 1,
+        request_inputs=inputs_count(endpoint, request),
         prefix_digest=_prefix_digest(endpoint, request),
         as_of=options.as_of or published_at,
         published_at=published_at,
@@ -257,6 +290,21 @@ def _draft(
 
 def _prefix_digest(endpoint: Endpoint, request: Mapping[str, Any]) -> bytes:
     """Digest of what prompts of a kind share and providers cache: the instructions and the tools."""
-    shared = "system" if endpoint is Endpoint.MESSAGES else "instructions"
-    prefix = [request.get("model"), request.get("tools"), request.get(shared)]
+    prefix = [request.get("model"), request.get("tools"), _instructions(endpoint, request)]
     return hashlib.sha256(canonical.encode(prefix)).digest()[:8]
+
+
+def _instructions(endpoint: Endpoint, request: Mapping[str, Any]) -> Any:
+    match endpoint:
+        case Endpoint.MESSAGES:
+            return request.get("system")
+        case Endpoint.RESPONSES:
+            return request.get("instructions")
+        case Endpoint.CHAT:
+            first = request["messages"][0]
+            roles = {"system", "developer"}
+            return first if isinstance(first, dict) and first.get("role") in roles else None
+        case Endpoint.EMBEDDINGS:
+            return None
+        case _:
+            assert_never(endpoint)

@@ -32,6 +32,8 @@ class Candidate:
     lane: LaneKey
     request_bytes: int
     tokens: int
+    #: Inputs that count against a limit of their own; 1 for anything but embeddings.
+    inputs: int = 1
     prefix: bytes
     ready_at: datetime
     due_at: datetime | None
@@ -45,6 +47,7 @@ class Limits:
     bytes_max: int
     line_overhead_bytes: int
     tokens_max: int | None = None
+    inputs_max: int | None = None
 
 
 class Reason(StrEnum):
@@ -130,28 +133,45 @@ def _order(candidate: Candidate) -> tuple[bytes, datetime, UUID]:
 
 
 def _fits_alone(candidate: Candidate, limit: Limits) -> bool:
-    size = candidate.request_bytes + limit.line_overhead_bytes
-    tokens_fit = limit.tokens_max is None or candidate.tokens <= limit.tokens_max
-    return size <= limit.bytes_max and tokens_fit
+    return _Load().plus(candidate, limit).within(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What a pack holds so far, in every measure that a provider limits."""
+
+    requests: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    inputs: int = 0
+
+    def plus(self, candidate: Candidate, limit: Limits) -> "_Load":
+        return _Load(
+            self.requests + 1,
+            self.bytes + candidate.request_bytes + limit.line_overhead_bytes,
+            self.tokens + candidate.tokens,
+            self.inputs + candidate.inputs,
+        )
+
+    def within(self, limit: Limits) -> bool:
+        return (
+            self.requests <= limit.requests_max
+            and self.bytes <= limit.bytes_max
+            and (limit.tokens_max is None or self.tokens <= limit.tokens_max)
+            and (limit.inputs_max is None or self.inputs <= limit.inputs_max)
+        )
 
 
 def _cut(ordered: Sequence[Candidate], limit: Limits) -> list[list[Candidate]]:
     runs: list[list[Candidate]] = []
-    size = tokens = 0
+    load = _Load()
     for candidate in ordered:
-        line = candidate.request_bytes + limit.line_overhead_bytes
-        full = (
-            not runs
-            or len(runs[-1]) >= limit.requests_max
-            or size + line > limit.bytes_max
-            or (limit.tokens_max is not None and tokens + candidate.tokens > limit.tokens_max)
-        )
-        if full:
+        longer = load.plus(candidate, limit)
+        if not runs or not longer.within(limit):
             runs.append([])
-            size = tokens = 0
+            longer = _Load().plus(candidate, limit)
         runs[-1].append(candidate)
-        size += line
-        tokens += candidate.tokens
+        load = longer
     return runs
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from unhurried.contract import RESULT_SCHEMA, Endpoint
 
 _BETWEEN: Final = "\n\n"
+_TURNS: Final = frozenset({Endpoint.MESSAGES, Endpoint.CHAT})
 
 
 class NothingToSay(ValueError):  # noqa: N818 - reads as what it says
@@ -56,7 +57,7 @@ def _is_error(value: Any) -> bool:
 
 def _with_turn(endpoint: Endpoint, text: str, request: Mapping[str, Any]) -> dict[str, Any]:
     turn = {"role": "user", "content": text}
-    if endpoint is Endpoint.MESSAGES:
+    if endpoint in _TURNS:
         return {**request, "messages": [*(request.get("messages") or []), turn]}
     before = request.get("input")
     match before:

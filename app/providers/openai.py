@@ -1,13 +1,14 @@
 """OpenAI's files, batches and responses, through OpenAI's SDK; also for those who speak that wire."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import httpx2
 import openai
 
-from app.providers import downloads, lines, openai_lines, reading, replies
+from app.providers import downloads, lines, openai_bodies, openai_lines, reading, replies
 from app.providers.port import (
     Accepted,
     BatchLimits,
@@ -37,7 +38,16 @@ _LINE_OVERHEAD_BYTES: Final = 144
 _OUTPUT_KEPT_S: Final = 30 * 24 * 3600
 _JSON: Final = {"Content-Type": "application/json"}
 #: The address of an endpoint in a line and in a batch; a direct call's is the same under the base URL.
-_URLS: Final = {"responses": "/v1/responses"}
+_URLS: Final = {
+    "responses": "/v1/responses",
+    "chat": "/v1/chat/completions",
+    "embeddings": "/v1/embeddings",
+}
+_READS: Final[Mapping[str, openai_lines.Read]] = {
+    "responses": openai_lines.answer,
+    "chat": openai_bodies.chat,
+    "embeddings": openai_bodies.embeddings,
+}
 _ENDED: Final = frozenset({"completed", "expired", "cancelled", "canceled"})
 _LAGGING_FILE_STATUSES: Final = frozenset({400, 404})
 _ABSENCES: Final = (
@@ -60,6 +70,8 @@ class OpenAIProvider:
         requests_max=_REQUESTS_MAX,
         bytes_max=_BYTES_MAX,
         line_overhead_bytes=_LINE_OVERHEAD_BYTES,
+        # Documented for embeddings, over all lines; any other line is one input.
+        inputs_max=_REQUESTS_MAX,
     )
     uploads = True
 
@@ -168,7 +180,7 @@ class OpenAIProvider:
     def read_lines(self, source: BinaryIO, *, endpoint: str) -> Iterator[Line | Malformed]:
         """See `Provider`."""
         _url(endpoint)
-        return lines.read(source, openai_lines.record)
+        return lines.read(source, partial(openai_lines.record, read=_READS[endpoint]))
 
     def answer(self, request: bytes, *, endpoint: str, timeout_s: float) -> DirectReply:
         """See `Provider`. The same bytes travel here as in a batch."""
@@ -185,7 +197,7 @@ class OpenAIProvider:
             )
         except _FAILURES as error:
             return replies.of_direct(replies.failure(error))
-        return _answered(response)
+        return _answered(response, _READS[endpoint])
 
     def close(self) -> None:
         """See `Provider`."""
@@ -285,10 +297,10 @@ def _errors(batch: dict[str, Any]) -> Iterator[LineError]:
         )
 
 
-def _answered(response: httpx2.Response) -> DirectReply:
+def _answered(response: httpx2.Response, read: openai_lines.Read) -> DirectReply:
     try:
         fields = parse_object(response.content)
-        outcome = openai_lines.answer(fields, request_id=replies.request_id(response))
+        outcome = read(fields, request_id=replies.request_id(response))
     except NotJsonError as error:
         outcome = str(error)
     if isinstance(outcome, str):

@@ -1,7 +1,7 @@
 """OpenAI's result lines and Responses objects as outcomes."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from app.policy.outcomes import (
     Answered,
@@ -39,11 +39,19 @@ _REQUEST_FAULTS: Final = frozenset(
 _TRUNCATIONS: Final = frozenset({"max_output_tokens", "max_tokens"})
 
 
-def record(fields: dict[str, Any]) -> Outcome | str:
+class Read(Protocol):
+    """How an endpoint's response object becomes an outcome, or a text that says why it is none."""
+
+    def __call__(self, value: Any, *, request_id: str | None) -> Outcome | str:
+        """Translate one object."""
+        ...
+
+
+def record(fields: dict[str, Any], *, read: Read) -> Outcome | str:
     """The outcome of one line of an output or error file, or why it is none."""
     response = fields.get("response")
     if isinstance(response, dict):
-        return _response(response)
+        return _response(response, read)
     said = words(fields.get("error"))
     match said.cause:
         case None if said.message is None:
@@ -81,12 +89,12 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
     )
 
 
-def _response(response: Mapping[str, Any]) -> Outcome | str:
+def _response(response: Mapping[str, Any], read: Read) -> Outcome | str:
     status = response.get("status_code")
     body = response.get("body")
     request_id = reading.text(response.get("request_id"), longest=200)
     if status in _OK:
-        return answer(body, request_id=request_id)
+        return read(body, request_id=request_id)
     said = words(reading.fields(body).get("error"))
     fault = status in _REQUEST_FAULT_STATUSES and not said.names & ACCOUNT_CODES
     named = said if said.cause else Words(code=f"http_{status}", message=said.message)

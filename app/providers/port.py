@@ -24,6 +24,8 @@ class BatchLimits:
     line_overhead_bytes: int
     #: Enqueued prompt tokens for one model; None where the provider counts requests instead.
     tokens_max: int | None = None
+    #: Inputs over all lines (embeddings); None where lines alone are counted.
+    inputs_max: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -284,7 +284,11 @@ def test_a_line_beyond_the_cap_costs_only_itself() -> None:
     expired = json.dumps(EXPIRED["openai"]).encode()
     long = b'{"custom_id":"' + b"x" * 500_000 + b'"}'
     source = io.BytesIO(b"\n".join([expired, long, expired]))
-    found = list(lines.read(source, openai_lines.record, line_bytes_max=1000))
+    found = list(
+        lines.read(
+            source, partial(openai_lines.record, read=openai_lines.answer), line_bytes_max=1000
+        )
+    )
     assert [type(line) for line in found] == [Line, Malformed, Line]
     assert isinstance(found[1], Malformed)
     assert len(found[1].raw) == 1000

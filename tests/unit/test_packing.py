@@ -158,3 +158,30 @@ def test_jobs_that_share_a_prefix_stand_together() -> None:
     (pack,) = planned(mixed).packs
 
     assert [b"\0"] * 3 + [b"\1"] * 3 == [job.prefix for job in pack.jobs]
+
+
+def test_embeddings_are_cut_by_inputs() -> None:
+    """
+    OpenAI counts every text of an embeddings request, so a pack of few lines can be full.
+    """
+    limit = {
+        "openai": Limits(requests_max=9, bytes_max=10_000, line_overhead_bytes=1, inputs_max=5)
+    }
+    lane = LaneKey("openai", "default", "embeddings", "text-embedding-3-small")
+    jobs = [
+        Candidate(
+            job_id=UUID(int=number),
+            lane=lane,
+            request_bytes=10,
+            tokens=10,
+            inputs=2,
+            prefix=b"",
+            ready_at=NOW - timedelta(hours=1),
+            due_at=None,
+        )
+        for number in range(5)
+    ]
+
+    result = plan(jobs, limits=limit, now=NOW, patience=PATIENCE)
+
+    assert [2, 2, 1] == [len(pack.jobs) for pack in result.packs]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 from anthropic.resources.messages import Messages
+from openai.resources.chat.completions import Completions
+from openai.resources.embeddings import Embeddings
 from openai.resources.responses import Responses
 
 from app.policy.parameters import HEADERS, REFUSED_IN_BATCH, REMOVED, accepted
@@ -16,7 +18,12 @@ TRANSPORT = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
 
 @pytest.mark.parametrize(
     ("endpoint", "create"),
-    [(Endpoint.MESSAGES, Messages.create), (Endpoint.RESPONSES, Responses.create)],
+    [
+        (Endpoint.MESSAGES, Messages.create),
+        (Endpoint.RESPONSES, Responses.create),
+        (Endpoint.CHAT, Completions.create),
+        (Endpoint.EMBEDDINGS, Embeddings.create),
+    ],
 )
 def test_the_accepted_names_are_the_sdks_own(
     endpoint: Endpoint, create: Callable[..., object]

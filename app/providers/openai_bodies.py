@@ -1,0 +1,72 @@
+"""Chat completions and embeddings of the OpenAI wire as outcomes; also from compatible servers."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.policy.outcomes import Answered, Finish, Outcome, Usage
+from app.providers import reading
+from app.providers.strict_json import encode, storable
+
+_FINISHES: Final = {
+    "stop": Finish.ANSWERED,
+    "tool_calls": Finish.ANSWERED,
+    "function_call": Finish.ANSWERED,
+    "length": Finish.TRUNCATED,
+    "content_filter": Finish.REFUSED,
+}
+
+
+def chat(value: Any, *, request_id: str | None) -> Outcome | str:
+    """The outcome of a ChatCompletion: its first choice speaks. A text says why it is none."""
+    fields = reading.fields(value)
+    choices = [reading.fields(one) for one in reading.items(fields.get("choices"))]
+    if not choices:
+        return "a chat completion without choices"
+    message = reading.fields(choices[0].get("message"))
+    refusal = message.get("refusal")
+    content = message.get("content")
+    said = content if isinstance(content, str) else ""
+    finish = _FINISHES.get(str(choices[0].get("finish_reason")), Finish.INCOMPLETE)
+    if isinstance(refusal, str) and refusal:
+        said, finish = refusal, Finish.REFUSED
+    return _answered(fields, said, finish, request_id, _chat_usage(fields))
+
+
+def embeddings(value: Any, *, request_id: str | None) -> Outcome | str:
+    """The outcome of an embeddings list: its output is the vectors as JSON, in the inputs' order."""
+    fields = reading.fields(value)
+    data = [reading.fields(one) for one in reading.items(fields.get("data"))]
+    if not data or any("embedding" not in one for one in data):
+        return "an embeddings list without embeddings"
+    ordered = sorted(data, key=lambda one: reading.count(one.get("index")))
+    vectors = encode([one["embedding"] for one in ordered]).decode()
+    usage = reading.fields(fields.get("usage"))
+    tokens = Usage(input_tokens=reading.count(usage.get("prompt_tokens")))
+    return _answered(fields, vectors, Finish.ANSWERED, request_id, tokens)
+
+
+def _answered(
+    fields: Mapping[str, Any], output: str, finish: Finish, request_id: str | None, usage: Usage
+) -> Answered:
+    return Answered(
+        finish=finish,
+        output=storable(output),
+        usage=usage,
+        model=reading.text(fields.get("model")) or "",
+        request_id=request_id,
+        body=encode(dict(fields)),
+    )
+
+
+def _chat_usage(fields: Mapping[str, Any]) -> Usage:
+    usage = reading.fields(fields.get("usage"))
+    read = reading.fields(usage.get("prompt_tokens_details"))
+    written = reading.fields(usage.get("completion_tokens_details"))
+    return Usage(
+        input_tokens=reading.count(usage.get("prompt_tokens")),
+        output_tokens=reading.count(usage.get("completion_tokens")),
+        cache_read_tokens=reading.count(read.get("cached_tokens")),
+        cache_write_tokens=reading.count(read.get("cache_write_tokens")),
+        reasoning_tokens=reading.count(written.get("reasoning_tokens")),
+        service_tier=reading.text(fields.get("service_tier"), longest=50),
+    )
