@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
