@@ -1,16 +1,20 @@
 """What the simulated providers billed: the truth that everybody else's figures are held against."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
-from simulator.prices import Tokens, micro_usd, nano_usd
+from simulator.prices import micro_usd
+
+PROVIDERS: Final = ("anthropic", "openai")
 
 
 @dataclass(frozen=True, slots=True)
 class BilledLine:
-    """One billed request."""
+    """One billed request. `prompt` is the digest of its parameters; `batch_id` None is a direct call."""
 
     provider: str
     custom_id: str | None
@@ -20,64 +24,87 @@ class BilledLine:
 
 
 @dataclass(slots=True)
+class Sum:
+    """How many lines, and what they cost."""
+
+    lines: int = 0
+    nano_usd: int = 0
+
+    def add(self, other: "Sum") -> None:
+        """Take another sum in."""
+        self.lines += other.lines
+        self.nano_usd += other.nano_usd
+
+
 class Books:
-    """Appended to and read; thread-safe."""
+    """Appended to and read, never corrected. Thread-safe."""
 
-    lines: list[BilledLine] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self) -> None:
+        self._lines: list[BilledLine] = []
+        self._sums: dict[tuple[str, str | None], Sum] = {}
+        self._lock = Lock()
 
-    def bill(
-        self,
-        provider: str,
-        model: str,
-        tokens: Tokens,
-        *,
-        prompt: str,
-        custom_id: str | None = None,
-        batch_id: str | None = None,
-    ) -> None:
-        """Bill one request; half price inside a batch."""
-        nanos = nano_usd(provider, model, tokens, batch=batch_id is not None)
+    def post(self, lines: Sequence[BilledLine]) -> None:
+        """Bill these lines, all at once."""
         with self._lock:
-            self.lines.append(BilledLine(provider, custom_id, prompt, nanos, batch_id))
+            self._lines.extend(lines)
+            for line in lines:
+                entry = self._sums.setdefault((line.provider, line.batch_id), Sum())
+                entry.add(Sum(1, line.nano_usd))
 
     def totals(self) -> dict[str, Any]:
-        """Sums, over all and by provider."""
+        """Sums: over all, by provider, and what direct calls make of it."""
         with self._lock:
-            lines = list(self.lines)
+            sums = {key: Sum(one.lines, one.nano_usd) for key, one in self._sums.items()}
+        whole = Sum()
+        by_provider = {name: Sum() for name in PROVIDERS}
+        for (provider, _), one in sums.items():
+            whole.add(one)
+            by_provider[provider].add(one)
+        direct = {name: sums.get((name, None), Sum()) for name in PROVIDERS}
         return {
-            **_sums(lines),
-            "by_provider": {
-                name: _sums([line for line in lines if line.provider == name])
-                for name in ("anthropic", "openai")
-            },
+            **_shown(whole),
+            "by_provider": {name: _shown(one) for name, one in by_provider.items()},
             "direct": {
-                name: _sums([one for one in lines if one.provider == name and one.batch_id is None])
-                for name in ("anthropic", "openai")
+                name: {"requests": one.lines, **_shown(one)} for name, one in direct.items()
             },
         }
 
-    def of_batch(self, batch_id: str) -> list[BilledLine]:
-        """What one batch cost, line by line."""
+    def of_batch(self, provider: str, batch_id: str) -> Sum:
+        """What one batch cost."""
         with self._lock:
-            return [line for line in self.lines if line.batch_id == batch_id]
+            found = self._sums.get((provider, batch_id), Sum())
+            return Sum(found.lines, found.nano_usd)
 
-    def repeats(self) -> list[dict[str, Any]]:
-        """Prompts that were billed more than once."""
+    def page(
+        self, *, provider: str | None, custom_id: str | None, offset: int, limit: int
+    ) -> list[BilledLine]:
+        """Lines in the order they were billed, only those that match what is given."""
         with self._lock:
-            counts = Counter((line.provider, line.prompt) for line in self.lines)
-        return [
+            return list(islice(self._matching(provider, custom_id), offset, offset + limit))
+
+    def repeats(self, *, offset: int, limit: int) -> list[dict[str, Any]]:
+        """Requests that were billed more than once, by the digest of their parameters."""
+        with self._lock:
+            counts = Counter((line.provider, line.prompt) for line in self._lines)
+        found = (
             {"provider": provider, "prompt": prompt, "times": times}
             for (provider, prompt), times in counts.items()
             if times > 1
-        ]
+        )
+        return list(islice(found, offset, offset + limit))
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self.lines.clear()
+    def _matching(self, provider: str | None, custom_id: str | None) -> Iterator[BilledLine]:
+        return (
+            line
+            for line in self._lines
+            if provider in (None, line.provider) and custom_id in (None, line.custom_id)
+        )
 
 
-def _sums(lines: list[BilledLine]) -> dict[str, int]:
-    nanos = sum(line.nano_usd for line in lines)
-    return {"lines": len(lines), "billed_nano_usd": nanos, "billed_micro_usd": micro_usd(nanos)}
+def _shown(one: Sum) -> dict[str, int]:
+    return {
+        "lines": one.lines,
+        "billed_nano_usd": one.nano_usd,
+        "billed_micro_usd": micro_usd(one.nano_usd),
+    }

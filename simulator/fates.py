@@ -2,7 +2,8 @@
 
 Markers in the prompt cause what a test wants to see, from outside: `[[sim:invalid]]`,
 `[[sim:overloaded]]`, `[[sim:once-overloaded]]`, `[[sim:expired]]`, `[[sim:canceled]]`,
-`[[sim:refusal]]`, `[[sim:truncated]]`, `[[sim:pause]]`, `[[sim:failed]]`.
+`[[sim:refusal]]`, `[[sim:truncated]]`, `[[sim:pause]]`, `[[sim:failed]]`. The two that say that a
+line never ran mean nothing to a direct call.
 """
 
 import hashlib
@@ -10,172 +11,144 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from simulator.answers import summary
-from simulator.prices import TABLE, Tokens
+from simulator.faults import Refused, fault
+from simulator.literals import STAND_IN
+from simulator.prices import TABLE, Price, Tokens
+from simulator.prompts import Prompt, prompt_of
 
 _MARKER: Final = re.compile(r"\[\[sim:([a-z-]+)\]\]")
 _BYTES_PER_TOKEN: Final = 4
-_ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
+_TOKENS_MAX_DEFAULT: Final = 4096
+_REFUSAL: Final = "I can't help with that."
+
+
+class Finish(StrEnum):
+    """How an answer ended."""
+
+    STOP = "stop"
+    REFUSAL = "refusal"
+    TRUNCATED = "truncated"
+    PAUSE = "pause"
+    FAILED = "failed"
+
+
+class Why(StrEnum):
+    """Why a line of a batch never ran."""
+
+    EXPIRED = "expired"
+    CANCELED = "canceled"
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer and what it is billed for. `finish`: stop, refusal, truncated, pause or failed."""
+    """An answer and what it is billed for."""
 
     text: str
     tokens: Tokens
-    finish: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An error of the provider's: an HTTP status and its words. Not billed."""
-
-    status: int
-    kind: str
-    message: str
+    finish: Finish
+    model: str
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """A line of a batch that never ran: `expired` or `canceled`."""
+    """A line of a batch that never ran. Not billed."""
 
-    why: str
+    why: Why
 
 
 Fate = Said | Refused | NotRun
 
 
-class Requests:
-    """Decides fates. Remembers only what `[[sim:once-overloaded]]` needs."""
+class Fates:
+    """Decides what becomes of requests. Remembers only what `[[sim:once-overloaded]]` needs.
 
-    def __init__(self) -> None:
+    `lenient` answers for models that nobody sells and takes parameters that were removed.
+    """
+
+    def __init__(self, *, lenient: bool = False) -> None:
+        self._lenient = lenient
         self._seen: set[str] = set()
 
-    def fate(self, provider: str, params: Mapping[str, Any], *, batch: bool) -> Fate:
-        """What becomes of a request with these parameters."""
-        wrong = _invalid(provider, params, batch=batch)
+    def of(self, provider: str, params: Mapping[str, Any], *, batch: bool) -> Fate:
+        """What becomes of a request with these parameters, whatever they hold."""
+        if self._lenient:
+            params = {"model": STAND_IN[provider], **params}
+        wrong = fault(provider, params, batch=batch, lenient=self._lenient)
         if wrong is not None:
             return wrong
-        prompt = prompt_text(provider, params)
-        markers = set(_MARKER.findall(prompt))
-        if "once-overloaded" in markers:
-            key = digest(params)
-            if key not in self._seen:
-                self._seen.add(key)
-                return _OVERLOADED[provider]
-        return self._marked(provider, params, prompt, markers, batch=batch)
+        prompt = prompt_of(provider, params)
+        markers = set(_MARKER.findall(prompt.whole)) if "[[sim:" in prompt.whole else set()
+        marked = self._marked(provider, prompt, markers, batch=batch) if markers else None
+        return marked or self._say(provider, params, prompt, markers)
 
     def _marked(
-        self,
-        provider: str,
-        params: Mapping[str, Any],
-        prompt: str,
-        markers: set[str],
-        *,
-        batch: bool,
-    ) -> Fate:
+        self, provider: str, prompt: Prompt, markers: set[str], *, batch: bool
+    ) -> Fate | None:
+        """What a marker makes of a request instead of an answer."""
         if "invalid" in markers:
             return Refused(400, "invalid_request_error", "the simulator was asked to refuse this")
-        if "overloaded" in markers:
+        if "overloaded" in markers or self._is_first("once-overloaded" in markers, prompt):
             return _OVERLOADED[provider]
-        for why in ("expired", "canceled"):
-            if why in markers and batch:
-                return NotRun(why)
-        finish = next(
-            (name for name in ("refusal", "truncated", "pause", "failed") if name in markers),
-            "stop",
+        never = next((why for why in Why if why.value in markers), None)
+        return NotRun(never) if never is not None and batch else None
+
+    def _is_first(self, marked: bool, prompt: Prompt) -> bool:  # noqa: FBT001 - a condition's half
+        key = hashlib.sha256(prompt.whole.encode()).hexdigest()
+        if not marked or key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _say(
+        self, provider: str, params: Mapping[str, Any], prompt: Prompt, markers: set[str]
+    ) -> Said:
+        model = params["model"]
+        price = TABLE[provider].get(model) or TABLE[provider][STAND_IN[provider]]
+        tokens_max = (
+            params.get("max_tokens") or params.get("max_output_tokens") or _TOKENS_MAX_DEFAULT
         )
-        return _say(provider, params, prompt, finish)
+        finish = next((one for one in Finish if one.value in markers), Finish.STOP)
+        text, finish = _text(prompt, finish, bytes_max=tokens_max * _BYTES_PER_TOKEN)
+        return Said(text, Tokens(_count(prompt.whole), _count(text)), finish, model, price)
 
 
 _OVERLOADED: Final = {
     "anthropic": Refused(529, "overloaded_error", "Overloaded"),
-    "openai": Refused(500, "server_error", "The server had an error while processing your request"),
+    "openai": Refused(
+        500,
+        "server_error",
+        "The server had an error while processing your request",
+        code="server_error",
+    ),
 }
 
 
 def digest(params: Mapping[str, Any]) -> str:
-    """Tells one request from another, so that buying it twice can be counted."""
+    """Tells one request from another, so that buying it twice can be counted.
+
+    SHA-256, in hexadecimal, of the parameters as `json.dumps(..., sort_keys=True)` writes them.
+    """
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
 
 
-def prompt_text(provider: str, params: Mapping[str, Any]) -> str:
-    """All text of a request, in order."""
-    parts = [params.get("system"), params.get("instructions")]
-    parts += [params.get("messages" if provider == "anthropic" else "input")]
-    return "\n\n".join(_texts(parts))
-
-
-def _texts(value: Any) -> list[str]:
-    match value:
-        case str():
-            return [value]
-        case list() | tuple():
-            return [text for one in value for text in _texts(one)]
-        case {"content": content}:
-            return _texts(content)
-        case {"text": str() as text}:
-            return [text]
-        case _:
-            return []
-
-
-def _invalid(provider: str, params: Mapping[str, Any], *, batch: bool) -> Refused | None:
-    model = params.get("model")
-    if not isinstance(model, str) or not model:
-        return _bad("model: Field required")
-    if model not in TABLE[provider]:
-        kind = "not_found_error" if provider == "anthropic" else "model_not_found"
-        return Refused(404, kind, f"model: {model}")
-    if provider == "anthropic":
-        return _invalid_messages(params, batch=batch)
-    if not params.get("input") and not params.get("prompt"):
-        return _bad("Missing required parameter: 'input'.")
-    return _bad_role(params.get("input"))
-
-
-def _invalid_messages(params: Mapping[str, Any], *, batch: bool) -> Refused | None:
-    tokens = params.get("max_tokens")
-    if not isinstance(tokens, int) or tokens < 1:
-        return _bad("max_tokens: must be greater than or equal to 1")
-    if not isinstance(params.get("messages"), list) or not params["messages"]:
-        return _bad("messages: at least one message is required")
-    for name in ("temperature", "top_p", "top_k"):
-        if name in params:
-            return _bad(f"{name}: this parameter was removed in API version 2026-10-21")
-    if batch and (params.get("stream") or params.get("speed")):
-        return _bad("stream and speed are not supported in batches")
-    return _bad_role(params["messages"])
-
-
-def _bad_role(turns: Any) -> Refused | None:
-    for index, turn in enumerate(turns if isinstance(turns, list) else []):
-        if isinstance(turn, dict) and "role" in turn and turn["role"] not in _ROLES:
-            return _bad(f"messages.{index}.role: unexpected value {turn['role']!r}")
-    return None
-
-
-def _bad(message: str) -> Refused:
-    return Refused(400, "invalid_request_error", message)
-
-
-def _say(provider: str, params: Mapping[str, Any], prompt: str, finish: str) -> Said:
-    most = params.get("max_tokens") or params.get("max_output_tokens") or 4096
-    text = "" if finish == "refusal" and provider == "anthropic" else summary(_plain(prompt))
-    if finish == "refusal":
-        text = "I can't help with that."
-    limit = int(most) * _BYTES_PER_TOKEN
-    if len(text.encode()) > limit:
-        text, finish = text.encode()[:limit].decode("utf-8", "ignore"), "truncated"
-    return Said(text, Tokens(_count(prompt), _count(text)), finish)
-
-
-def _plain(prompt: str) -> str:
-    return _MARKER.sub("", prompt)
+def _text(prompt: Prompt, finish: Finish, *, bytes_max: int) -> tuple[str, Finish]:
+    if finish is Finish.REFUSAL:
+        text = _REFUSAL
+    else:
+        text = summary(_MARKER.sub("", prompt.user), bytes_max=bytes_max)
+    raw = text.encode()
+    if finish is Finish.TRUNCATED:
+        bytes_max = min(bytes_max, max(len(raw) // 2, 1))
+    if len(raw) > bytes_max:
+        return raw[:bytes_max].decode("utf-8", "ignore"), Finish.TRUNCATED
+    return text, finish
 
 
 def _count(text: str) -> int:
-    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+    """Tokens, as good as bytes can tell."""
+    return -(-len(text.encode()) // _BYTES_PER_TOKEN)

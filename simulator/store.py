@@ -1,31 +1,25 @@
-"""Batches and files of both providers: requests on disk, state by the clock, results written once."""
+"""What exists at the simulated providers: batches, files and responses. Bodies are on disk."""
 
 import hashlib
 import itertools
 import json
-import random
-from collections.abc import Callable, Iterator
+import secrets
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import Any, Final, Protocol
+from threading import Event, Lock
+from typing import Any, Final
 
+from simulator.batches import Phase, Timeline, plan
 from simulator.books import Books
 from simulator.clock import Clock
-from simulator.fates import Fate, NotRun, Refused, Requests, Said, digest
+from simulator.fates import Fates
+from simulator.prices import Tokens
 
-#: A small batch takes this long in simulated seconds; a large one a little longer.
-_SHORTEST_S: Final = 60.0
-_SPREAD_S: Final = 90.0
-_PER_REQUEST_S: Final = 0.001
-
-
-class Render(Protocol):
-    """How a provider writes one result line; the second value says whether it is an error's."""
-
-    def __call__(self, custom_id: str, fate: Fate, params: dict[str, Any]) -> tuple[bytes, bool]:
-        """One line, ended."""
-        ...
+#: The oldest responses of direct calls are forgotten beyond this.
+_RESPONSES_MAX: Final = 10_000
+_LIVE: Final = frozenset({Phase.VALIDATING, Phase.IN_PROGRESS, Phase.FINALIZING})
 
 
 @dataclass(slots=True)
@@ -40,21 +34,26 @@ class Counts:
 
 @dataclass(slots=True)
 class Batch:
-    """One provider batch. `spool` holds `(custom_id, params)` lines; offsets say where each begins."""
+    """One provider batch. `spool` holds a line `[custom_id, params]` a request."""
 
     id: str
     provider: str
-    created_at: float
-    ends_at: float
-    expires_at: float
+    timeline: Timeline
     spool: Path
+    #: Where each line of the spool begins.
     offsets: list[int]
+    #: What the provider was told and has to repeat.
     extra: dict[str, Any] = field(default_factory=dict)
-    cancelled_at: float | None = None
-    #: Set where the provider refused the whole batch in validation.
-    failure: dict[str, Any] | None = None
+    #: Why the provider refuses the whole batch; shown once it is validated.
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    #: Prompt tokens by an estimate, which is what a limit on enqueued tokens counts.
+    enqueued_tokens: int = 0
+    #: False for what exists from the start: nobody bought it.
+    billed: bool = True
     counts: Counts = field(default_factory=Counts)
-    finished: bool = False
+    usage: Tokens = field(default_factory=lambda: Tokens(0, 0))
+    settled: bool = False
+    deleted: bool = False
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -64,7 +63,7 @@ class Batch:
 
     @property
     def results(self) -> Path:
-        """Where its answered lines are."""
+        """Where its answered lines are, once it is settled."""
         return self.spool.with_suffix(".results")
 
     @property
@@ -72,160 +71,138 @@ class Batch:
         """Where its failed lines are, for a provider that keeps them apart."""
         return self.spool.with_suffix(".errors")
 
-    def end(self) -> float:
-        """When it ends: finished, cancelled, or its window closed."""
-        ends = min(self.ends_at, self.expires_at)
-        return ends if self.cancelled_at is None else min(ends, self.cancelled_at)
-
-    def requests(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every request, in the order of the body."""
-        with self.spool.open("rb") as file:
-            for raw in file:
-                custom_id, params = json.loads(raw)
-                yield custom_id, params
-
 
 @dataclass(slots=True)
 class StoredFile:
-    """An uploaded or produced file."""
+    """An uploaded or produced file; gone when simulated time passes `expires_at`."""
 
     id: str
     filename: str
     purpose: str
     path: Path
     created_at: float
+    expires_at: float | None = None
 
 
 class Store:
-    """Everything that exists at the simulated providers. Thread-safe where two requests may meet."""
+    """Everything that exists. Settling is guarded by a batch's lock; the rest by the event loop."""
 
     def __init__(
-        self, *, directory: Path, clock: Clock, books: Books, seed: int, window_s: float
+        self,
+        *,
+        directory: Path,
+        clock: Clock,
+        seed: int | None,
+        window_s: float,
+        lenient: bool = False,
     ) -> None:
+        """Without a seed every run has ids of its own, so that nobody mistakes it for the last."""
         self.directory = directory
         self.clock = clock
-        self.books = books
         self.window_s = window_s
-        self.requests = Requests()
-        self.batches: dict[str, Batch] = {}
-        self.files: dict[str, StoredFile] = {}
-        self._seed = seed
+        self.lenient = lenient
+        self.seed = seed if seed is not None else secrets.randbits(64)
+        #: Set when the process is to end: a large batch stops being settled.
+        self.closing = Event()
+        self.permanent: set[str] = set()
+        self._tail = hashlib.sha256(str(self.seed).encode()).hexdigest()[:12]
         self._numbers = itertools.count(1)
+        self._generation = 0
+        self._begin()
+
+    def clear(self) -> None:
+        """Forget everything, and let go of the disk."""
+        shutil.rmtree(self._place)
+        self._generation += 1
+        self._begin()
 
     def new_id(self, prefix: str) -> str:
-        """A fresh id; unguessable ones are not needed here, repeatable ones are."""
-        number = next(self._numbers)
-        tail = hashlib.sha256(f"{self._seed}:{number}".encode()).hexdigest()[:18]
-        return f"{prefix}_{number:06d}{tail}"
+        """A fresh id: unguessable ones are not needed here, repeatable ones are."""
+        return f"{prefix}_{next(self._numbers):08d}{self._tail}"
 
     def path(self, name: str) -> Path:
         """A place on disk."""
-        return self.directory / name
+        return self._place / name
 
     def add_batch(
         self,
         *,
         provider: str,
-        prefix: str,
+        batch_id: str,
         requests: Iterator[tuple[str, dict[str, Any]]],
         extra: dict[str, Any] | None = None,
-        failure: dict[str, Any] | None = None,
+        failures: list[dict[str, Any]] | None = None,
+        validated: bool,
     ) -> Batch:
-        """Take a batch: its requests go to disk, one after the other."""
-        batch_id = self.new_id(prefix)
+        """Take a batch: its requests go to disk, one after the other.
+
+        Reading `requests` may add to `failures`; one that has any fails when it is validated.
+        """
         spool = self.path(f"{batch_id}.requests")
         offsets: list[int] = []
         with spool.open("wb") as file:
             for custom_id, params in requests:
                 offsets.append(file.tell())
                 file.write(json.dumps([custom_id, params]).encode() + b"\n")
-        now = self.clock.now()
-        batch = Batch(
-            id=batch_id,
-            provider=provider,
-            created_at=now,
-            ends_at=now + self._duration(batch_id, len(offsets)),
-            expires_at=now + self.window_s,
-            spool=spool,
-            offsets=offsets,
-            extra=extra or {},
-            failure=failure,
+        failures = failures if failures is not None else []
+        timeline = plan(
+            seed=f"{self.seed}:{batch_id}",
+            total=len(offsets),
+            now=self.clock.now(),
+            window_s=self.window_s,
+            validated=validated,
+            invalid=bool(failures),
         )
+        batch = Batch(batch_id, provider, timeline, spool, offsets, extra or {}, failures)
         self.batches[batch_id] = batch
         return batch
 
     def of(self, provider: str) -> list[Batch]:
         """A provider's batches, the newest first."""
-        return [one for one in reversed(self.batches.values()) if one.provider == provider]
+        return [
+            one
+            for one in reversed(list(self.batches.values()))
+            if one.provider == provider and not one.deleted
+        ]
 
-    def ended(self, batch: Batch) -> bool:
-        """Whether its end has come."""
-        return batch.failure is None and self.clock.now() >= batch.end()
+    def batch(self, provider: str, batch_id: str) -> Batch | None:
+        """A batch that this provider knows."""
+        found = self.batches.get(batch_id)
+        return found if found and found.provider == provider and not found.deleted else None
 
-    def finish(self, batch: Batch, render: Render) -> None:
-        """Write and bill the results of an ended batch, once. Takes seconds for a large one."""
-        with batch.lock:
-            if batch.finished or not self.ended(batch):
-                return
-            order = list(range(batch.total))
-            random.Random(f"{self._seed}:{batch.id}").shuffle(order)  # noqa: S311 - repeatable order
-            cut = self._cut(batch)
-            with (
-                batch.spool.open("rb") as spool,
-                batch.results.open("wb") as results,
-                batch.errors.open("wb") as errors,
-            ):
-                for index in order:
-                    spool.seek(batch.offsets[index])
-                    custom_id, params = json.loads(spool.readline())
-                    fate = self._fate(batch, params, ran=index < cut)
-                    self._book(batch, custom_id, params, fate)
-                    line, is_error = render(custom_id, fate, params)
-                    (errors if is_error else results).write(line)
-            batch.finished = True
+    def file(self, file_id: str) -> StoredFile | None:
+        """A file that has not expired."""
+        found = self.files.get(file_id)
+        if found is None or found.expires_at is None or self.clock.now() < found.expires_at:
+            return found
+        self.forget_file(file_id)
+        return None
 
-    def settle_all(self, render: Callable[[str], Render]) -> None:
-        """Finish every batch whose end has come."""
-        for batch in list(self.batches.values()):
-            self.finish(batch, render(batch.provider))
+    def forget_file(self, file_id: str) -> None:
+        """Delete a file that exists, unless it is there for good."""
+        if file_id not in self.permanent:
+            self.files.pop(file_id).path.unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.batches.clear()
-        self.files.clear()
-        self.books.clear()
+    def keep_response(self, response: dict[str, Any]) -> None:
+        """Remember the answer of a direct call."""
+        self.responses[response["id"]] = response
+        if len(self.responses) > _RESPONSES_MAX:
+            del self.responses[next(iter(self.responses))]
 
-    def _duration(self, batch_id: str, total: int) -> float:
-        share = random.Random(f"{self._seed}:{batch_id}:duration").random()  # noqa: S311 - repeatable
-        return _SHORTEST_S + _SPREAD_S * share + _PER_REQUEST_S * total
+    def enqueued_tokens(self, model: object) -> int:
+        """Prompt tokens of a model that wait in live OpenAI batches."""
+        now = self.clock.now()
+        return sum(
+            one.enqueued_tokens
+            for one in self.of("openai")
+            if one.extra.get("model") == model and one.timeline.phase(now) in _LIVE
+        )
 
-    def _cut(self, batch: Batch) -> int:
-        """How many requests had run when the batch was cut short; all of them where it was not."""
-        if batch.end() >= batch.ends_at:
-            return batch.total
-        span = max(batch.ends_at - batch.created_at, 0.001)
-        return int(batch.total * min((batch.end() - batch.created_at) / span, 1.0))
-
-    def _fate(self, batch: Batch, params: dict[str, Any], *, ran: bool) -> Fate:
-        if ran:
-            return self.requests.fate(batch.provider, params, batch=True)
-        return NotRun("canceled" if batch.cancelled_at is not None else "expired")
-
-    def _book(self, batch: Batch, custom_id: str, params: dict[str, Any], fate: Fate) -> None:
-        match fate:
-            case Said():
-                batch.counts.succeeded += 1
-                self.books.bill(
-                    batch.provider,
-                    params["model"],
-                    fate.tokens,
-                    prompt=digest(params),
-                    custom_id=custom_id,
-                    batch_id=batch.id,
-                )
-            case Refused():
-                batch.counts.errored += 1
-            case NotRun("expired"):
-                batch.counts.expired += 1
-            case NotRun():
-                batch.counts.canceled += 1
+    def _begin(self) -> None:
+        self._place = self.directory / str(self._generation)
+        self._place.mkdir()
+        self.books = Books()
+        self.fates = Fates(lenient=self.lenient)
+        self.batches: dict[str, Batch] = {}
+        self.files: dict[str, StoredFile] = {}
+        self.responses: dict[str, dict[str, Any]] = {}
