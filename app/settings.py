@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     connect_timeout_s: Seconds = 5
     #: Sending a body may take this long, and waiting for the reply as long again.
     create_timeout_s: Seconds = 120
-    #: An intent older than this is a create whose reply was lost: looked for, never repeated.
+    #: An intent older than this is a create whose reply was lost: never repeated.
     send_ttl_s: Seconds = 300
     sync_timeout_s: Seconds = 120
     #: USD per million tokens for models that the price list does not know:
@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     #: The wait after a job's first failed attempt; it doubles with each further one.
     retry_first_s: Seconds = 30
     attempts_max: Annotated[int, Field(ge=1, le=20)] = 3
+
+    #: A file of workloads, as callers read it (see docs/calling.md).
+    workloads: Path | None = None
 
     # Calls that are answered at once, and near-real-time
     #: What each account allows a minute, as JSON by `provider/account`:

@@ -33,6 +33,7 @@ from app.providers.limits import Limits
 from app.providers.port import Provider
 from app.settings import Settings, settings
 from app.upkeep.sweep import Upkeep
+from unhurried import workloads
 from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
 
 #: The account of the keys that the settings name.
@@ -90,6 +91,7 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
         attempts_max=config.attempts_max,
         models_allowed=config.models_allowed,
         tiers=frozenset(tiers),
+        workloads=workloads.read(config.workloads) if config.workloads is not None else None,
     )
 
 

@@ -18,6 +18,7 @@ from unhurried.errors import (
     StaleResult,
     UnhurriedError,
     UnknownJob,
+    UnknownWorkload,
 )
 from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
@@ -47,6 +48,7 @@ __all__ = [
     "Tier",
     "UnhurriedError",
     "UnknownJob",
+    "UnknownWorkload",
     "__version__",
     "chat",
     "email",

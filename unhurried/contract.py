@@ -132,6 +132,8 @@ class JobOptions(BaseModel):
     on_lost: OnLost = OnLost.RAISE
     notify: Annotated[list[MailNotice], Field(max_length=10)] = []
     account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    #: Attempts at most; None leaves it to the service.
+    attempts: Annotated[int, Field(ge=1, le=20)] | None = None
     tenant: Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$")] = "default"
 
 

@@ -4,6 +4,7 @@
     ├── CallError              the call cannot be published as written (also a TypeError or ValueError)
     │   ├── MissingTier
     │   ├── CallerMisconfigured
+    │   ├── UnknownWorkload
     │   └── MixedBrokers
     ├── ServiceUnavailable     Redis did not take the call; repeat it with its key
     ├── ReadError              a read found nothing that may be shown
@@ -55,6 +56,20 @@ class CallerMisconfigured(CallError):
 
     def __str__(self) -> str:
         return f"{self.setting} is {self.found}: {self.remedy}"
+
+
+class UnknownWorkload(CallError):
+    """The call names a workload that the file of workloads does not declare."""
+
+    code = "unknown_workload"
+
+    def __init__(self, name: str, declared: list[str]) -> None:
+        self.name, self.declared = name, declared
+        super().__init__(name, declared)
+
+    def __str__(self) -> str:
+        known = ", ".join(self.declared) or "none"
+        return f"no workload {self.name!r} is declared; UNHURRIED_WORKLOADS declares: {known}"
 
 
 class MixedBrokers(CallError):

@@ -14,9 +14,10 @@ from unhurried.binding import bound_app, is_private
 from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, QUEUES, TASK_NAMES, Endpoint, Tier
 from unhurried.errors import CallError, MixedBrokers
 from unhurried.jobs import Job
-from unhurried.options import seconds, split
+from unhurried.options import split
 from unhurried.publishing import stub
 from unhurried.results import Result
+from unhurried.spans import seconds
 
 _NOT_CHOSEN: Final = frozenset({"queue", "exchange", "routing_key", "serializer", "compression"})
 
@@ -25,7 +26,7 @@ class Handle:
     """Publishes to one endpoint. Every way of calling takes the SDK's arguments and these of ours:
 
     `tier` (required: is a user waiting?), `workload`, `subject`, `as_of`, `deadline`, `effective_for`,
-    `idempotency_key`, `on_failure` ("raise" or "return"), `notify`, `account`, `tenant`.
+    `idempotency_key`, `on_lost`, `attempts`, `on_failure` ("raise" or "return"), `notify`, `account`, `tenant`.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:

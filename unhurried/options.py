@@ -1,16 +1,16 @@
 """A call's arguments, divided: the SDK's own go to the provider, ours say how it is answered."""
 
-import math
-import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from unhurried import workloads
 from unhurried.contract import JobOptions, MailNotice, Tier
 from unhurried.errors import CallError, MissingTier
 from unhurried.plain import plain
+from unhurried.spans import seconds
 
 #: Ours. None of them may ever be a parameter of an SDK's method; a test compares them.
 NAMES: Final = frozenset(
@@ -26,13 +26,12 @@ NAMES: Final = frozenset(
         "on_lost",
         "notify",
         "account",
+        "attempts",
         "tenant",
     }
 )
 #: Arguments of an SDK's method that are no part of a request, and so mean nothing hours later.
 _NOT_A_REQUEST: Final = ("extra_headers", "extra_query", "extra_body", "timeout")
-_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def split(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +39,9 @@ def split(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Raises MissingTier, CallError (what cannot be sent, by place) or ValueError (a bad option).
     """
-    ours = {name: arguments[name] for name in NAMES & arguments.keys()}
+    ours = _with_workload(
+        {name: arguments[name] for name in NAMES & arguments.keys()}, arguments.get("model")
+    )
     request = {name: value for name, value in arguments.items() if name not in NAMES}
     for name in _NOT_A_REQUEST:
         if name in request:
@@ -50,34 +51,23 @@ def split(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"request": plain(request), "options": _options(ours)}
 
 
-def seconds(span: str | float | timedelta) -> float:
-    """A span as seconds: a number, a timedelta, or text such as "90s", "15m", "8h", "2d".
-
-    Raises ValueError where it is none of these, negative or without end.
-    """
-    match span:
-        case timedelta():
-            found = span.total_seconds()
-        case str():
-            written = _SPAN.fullmatch(span.strip())
-            if written is None:
-                raise ValueError(f"{span!r} is no span: write it as 90s, 15m, 8h or 2d")
-            found = float(written.group(1)) * _UNITS_S[written.group(2)]
-        case int() | float():
-            found = float(span)
-        case _:
-            raise ValueError(
-                f"{span!r} is no span: give seconds, a timedelta, or text such as '8h'"
-            )
-    if not math.isfinite(found) or found < 0:
-        raise ValueError(f"{span!r} is no span: it must be finite and not negative")
-    return found
-
-
 def first_problem(error: ValidationError) -> str:
     """What is wrong with which option, in one line and without its value."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _with_workload(ours: dict[str, Any], model: Any) -> dict[str, Any]:
+    """Ours, with what the workload's contract says where the call does not."""
+    name = ours.get("workload")
+    contract = workloads.find(name) if isinstance(name, str) else None
+    if contract is None:
+        return ours
+    if contract.models and model not in contract.models:
+        allowed = ", ".join(contract.models)
+        raise CallError(f"workload {name!r} may not ask {model!r}; its contract names: {allowed}")
+    given = {key: value for key, value in ours.items() if value is not None}
+    return {**contract.defaults(), **given}
 
 
 def _options(ours: dict[str, Any]) -> dict[str, Any]:

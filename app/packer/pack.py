@@ -1,6 +1,6 @@
 """Make packs of waiting jobs: a thin shell around the pure plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Engine
 
@@ -18,6 +18,7 @@ class Packer:
         self._engine = engine
         self._limits = limits
         self._patience = patience
+        self._told: set[str] = set()
 
     def run(self) -> int:
         """Record every pack that is to go now; how many there are. Nothing is sent yet.
@@ -31,9 +32,22 @@ class Packer:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             waiting = packs.candidates(connection, at=now)
+        self._tell_unserved(waiting)
         planned = plan(waiting, limits=self._limits, now=now, patience=self._patience)
         self._refuse(planned.too_large)
         return sum(self._make(one) for one in planned.packs)
+
+    def _tell_unserved(self, waiting: Sequence[Candidate]) -> None:
+        """Say once a process which providers have jobs and no key; their jobs wait, none fails."""
+        unserved = {job.lane.provider for job in waiting} - self._limits.keys()
+        for provider in sorted(unserved - self._told):
+            tell(
+                "no_key",
+                warning=True,
+                provider=provider,
+                remedy=f"set UNHURRIED_{provider.upper()}_API_KEY; its jobs wait until then",
+            )
+        self._told |= unserved
 
     def _make(self, planned: PackPlan) -> bool:
         with self._engine.begin() as connection:

@@ -1,7 +1,7 @@
 """Hand packs over to providers, each at most once.
 
 Record the intent (commit) -> create (no transaction open, no retry) -> record the answer (commit,
-guarded). A reply that was lost leaves the submission `unknown`: it is looked for, never repeated.
+guarded). A reply that was lost leaves the submission `unknown`: it is never repeated.
 """
 
 from collections.abc import Mapping

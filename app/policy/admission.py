@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.policy import canonical, upstream
 from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
 from unhurried.contract import Endpoint, JobOptions, MailNotice, OnFailure, OnLost, Tier
+from unhurried.workloads import Workload
 
 #: Everything a job id is derived from lies under this.
 _NAMESPACE: Final = UUID("9a3f7c52-6a0e-4b0a-9a0e-756e68757272")
@@ -40,6 +41,8 @@ class Rules:
     request_bytes_max: int
     attempts_max: int
     models_allowed: tuple[str, ...] = ()
+    #: Declared workloads by name; None where no file declares any, and a name is only a name.
+    workloads: Mapping[str, Workload] | None = None
     #: Tiers that a message on the pump's queues may ask for.
     tiers: frozenset[Tier] = frozenset({Tier.BATCH})
 
@@ -109,6 +112,7 @@ def decide(
     try:
         options = _options(kwargs)
         request = _request(endpoint, args, kwargs, options.tier, rules)
+        _check_workload(options, request, rules)
         encoded = _encode(request, rules)
         return _draft(
             endpoint,
@@ -229,6 +233,22 @@ def inputs_count(endpoint: Endpoint, request: Mapping[str, Any]) -> int:
     return 1 if inputs and isinstance(inputs[0], int) else len(inputs)
 
 
+def _check_workload(options: JobOptions, request: Mapping[str, Any], rules: Rules) -> None:
+    """The service holds the contract as well: a caller's file may be older than ours."""
+    if options.workload is None or rules.workloads is None:
+        return
+    contract = rules.workloads.get(options.workload)
+    if contract is None:
+        known = ", ".join(sorted(rules.workloads)) or "none"
+        raise _Refused(
+            f"no workload {options.workload!r} is declared here; declared are: {known}",
+            "unknown_workload",
+        )
+    if contract.models and request["model"] not in contract.models:
+        allowed = ", ".join(contract.models)
+        raise _Refused(f"workload {options.workload!r} may only ask: {allowed}")
+
+
 def _encode(request: Mapping[str, Any], rules: Rules) -> bytes:
     try:
         encoded = canonical.encode(dict(request))
@@ -281,7 +301,7 @@ def _draft(
         ready_at=max(eta or now, now),
         due_at=due_at,
         effective_for_s=options.effective_for_s,
-        attempts_max=rules.attempts_max,
+        attempts_max=options.attempts or rules.attempts_max,
         on_failure=options.on_failure,
         on_lost=options.on_lost,
         notify=tuple(options.notify),

@@ -33,14 +33,14 @@ class SubmissionState(StrEnum):
     """Where a handing-over is.
 
     planned -> (uploaded ->) sending -> accepted -> collected; a definite no goes back to planned or
-    uploaded; a lost reply goes to unknown and is looked for.
+    uploaded; a lost reply goes to unknown and stays.
     """
 
     PLANNED = "planned"
     UPLOADED = "uploaded"
     #: The intent is committed: from here on the provider may have the batch.
     SENDING = "sending"
-    #: The reply was lost. Never repeated: looked for.
+    #: The reply was lost: the provider may have the batch. Never repeated.
     UNKNOWN = "unknown"
     ACCEPTED = "accepted"
     #: Every line is settled.

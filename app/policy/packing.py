@@ -96,7 +96,10 @@ def plan(
     now: datetime,
     patience: Patience,
 ) -> Plan:
-    """Divide the candidates into packs to send now and jobs to hold. `limits` is by provider."""
+    """Divide the candidates into packs to send now and jobs to hold.
+
+    `limits` is by provider; jobs of a provider that is not in it are held: nobody can send them now.
+    """
     lanes: dict[LaneKey, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         lanes[candidate.lane].append(candidate)
@@ -104,7 +107,10 @@ def plan(
     held: list[Candidate] = []
     too_large: list[Candidate] = []
     for lane in sorted(lanes):
-        limit = limits[lane.provider]
+        limit = limits.get(lane.provider)
+        if limit is None:
+            held.extend(lanes[lane])
+            continue
         fitting = [job for job in lanes[lane] if _fits_alone(job, limit)]
         too_large.extend(job for job in lanes[lane] if not _fits_alone(job, limit))
         runs = _cut(sorted(fitting, key=_order), limit)

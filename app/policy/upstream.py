@@ -21,7 +21,26 @@ def merge(endpoint: Endpoint, value: Any, request: Mapping[str, Any]) -> dict[st
     """The request with the previous step's value in it. Raises NothingToSay where it holds none."""
     if isinstance(value, Mapping) and value.get("schema") != RESULT_SCHEMA:
         return {**value, **request}
+    if endpoint is Endpoint.EMBEDDINGS:
+        return {**request, "input": [*_inputs(request.get("input")), *_texts(value)]}
     return _with_turn(endpoint, _text(value), request)
+
+
+def _inputs(before: Any) -> list[Any]:
+    """What an embeddings request asks for already, as a list."""
+    if not before:
+        return []
+    return list(before) if isinstance(before, list) else [before]
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text of the previous step, each an input of its own; its parts with an error left out."""
+    if not isinstance(value, list | tuple):
+        return [_text(value)]
+    found = [_text(part) for part in value if not _is_error(part)]
+    if not found:
+        raise NothingToSay("the previous step was a group, and none of its parts has an answer")
+    return found
 
 
 def _text(value: Any) -> str:
@@ -29,10 +48,7 @@ def _text(value: Any) -> str:
         case str():
             return value
         case list() | tuple():
-            parts = [_text(part) for part in value if not _is_error(part)]
-            if parts:
-                return _BETWEEN.join(parts)
-            raise NothingToSay("the previous step was a group, and none of its parts has an answer")
+            return _BETWEEN.join(_texts(value))
         case {"schema": _, "error": dict() as error}:
             raise NothingToSay(
                 f"the previous step failed: {error.get('message') or error.get('code')}"

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from tests.simulator.conftest import GPT, ROOT, Simulator, Start, line, say
+from tests.support.waiting import wait_until
 
 TEXT = "A queue decouples two parties. The queue keeps work. Lunch is at noon."
 
@@ -43,6 +44,11 @@ def test_sigterm_does_not_wait_for_a_large_batch(start: Start) -> None:
         [sys.executable, "-c", f"import urllib.request as u; u.urlopen('{simulator.url}/_books')"],
         stderr=subprocess.DEVNULL,
     ) as asking:
+        wait_until(
+            lambda: list(simulator.temporary.rglob("*.results")),
+            within_s=10,
+            what="results being written",
+        )
         simulator.process.send_signal(signal.SIGTERM)
 
         assert 0 == simulator.process.wait(5)

@@ -185,3 +185,18 @@ def test_embeddings_are_cut_by_inputs() -> None:
     result = plan(jobs, limits=limit, now=NOW, patience=PATIENCE)
 
     assert [2, 2, 1] == [len(pack.jobs) for pack in result.packs]
+
+
+def test_jobs_of_a_provider_without_a_key_wait_and_hold_nobody_up() -> None:
+    """
+    The others are packed as ever.
+    """
+    old = timedelta(hours=1)
+    jobs = [a_candidate(1, lane=LANES[0], waited=old), a_candidate(2, lane=LANES[1], waited=old)]
+
+    result = plan(jobs, limits={"openai": LIMITS}, now=NOW, patience=PATIENCE)
+
+    assert ([LANES[1]], [LANES[0]]) == (
+        [pack.lane for pack in result.packs],
+        [job.lane for job in result.held],
+    )
