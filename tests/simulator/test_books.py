@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import genai_prices
 import pytest
 
 from simulator.prices import TABLE, Price, Tokens, micro_usd, nano_usd
-from tests.simulator.conftest import CLAUDE, GPT, Simulator, line, say
+from tests.simulator.conftest import CLAUDE, GPT, Simulator, Start, line, say
 
 TEXT = "A queue decouples two parties. The queue keeps work. Lunch is at noon."
 MODELS = [(provider, model) for provider in TABLE for model in TABLE[provider]]
@@ -97,6 +98,20 @@ def test_a_batch_is_billed_at_its_end_whether_or_not_anybody_looks(simulator: Si
     assert 0 == running["billed_nano_usd"]
     assert ("ended", 1) == (ended["batches"][0]["status"], ended["batches"][0]["billed_lines"])
     assert ended == simulator.books()
+
+
+def test_callers_that_poll_at_once_do_not_bill_a_batch_twice(start: Start) -> None:
+    """
+    Eight callers see a batch end in the same moment, and each of its lines is billed once.
+    """
+    simulator = start("--speed", "100000")
+    batch = simulator.messages_batch({f"r{n}": say(f"{TEXT} {n}.") for n in range(2000)})
+    with ThreadPoolExecutor(8) as callers:
+        seen = list(callers.map(lambda _: simulator.ended(batch.id).processing_status, range(8)))
+
+    assert ["ended"] * 8 == seen
+    assert 2000 == simulator.books()["lines"]
+    assert [] == simulator.books("/repeats")
 
 
 def test_repeats_name_what_was_bought_twice(simulator: Simulator) -> None:

@@ -38,7 +38,7 @@ def test_sigterm_does_not_wait_for_a_large_batch(start: Start) -> None:
     """
     simulator = start("--speed", "100000")
     text = " ".join(f"Sentence number {n} says something about queues." for n in range(60))
-    simulator.messages_batch({f"r{n}": say(text) for n in range(20_000)})
+    simulator.messages_batch({f"r{n}": say(text) for n in range(40_000)})
     simulator.close()
     with subprocess.Popen(
         [sys.executable, "-c", f"import urllib.request as u; u.urlopen('{simulator.url}/_books')"],

@@ -68,3 +68,16 @@ def test_cancelling_twice_is_cancelling_once(life: tuple[Timeline, int], at: flo
 
     assert once == once.cancel(at + 1)
     assert timeline.phase(at) not in ENDED or once == timeline
+
+
+@given(timelines(), MOMENTS, MOMENTS)
+def test_nothing_runs_after_a_cancel(life: tuple[Timeline, int], at: float, later: float) -> None:
+    """
+    What had run when a batch was cancelled is all that ever ran, however late anybody looks.
+    """
+    timeline, total = life
+    cancelled = timeline.cancel(at)
+
+    assert cancelled.cancelled_at is None or (
+        cancelled.ran(total, at + later) <= cancelled.ran(total, cancelled.cancelled_at)
+    )
