@@ -36,6 +36,15 @@ class Finish(StrEnum):
     FAILED = "failed"
 
 
+class Shape(StrEnum):
+    """What an answer looks like."""
+
+    #: A Message at Anthropic, a Response at OpenAI.
+    NATIVE = "native"
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
 class Why(StrEnum):
     """Why a line of a batch never ran."""
 
@@ -52,6 +61,9 @@ class Said:
     finish: Finish
     model: str
     price: Price
+    shape: Shape = Shape.NATIVE
+    #: The texts to embed, in order.
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +120,23 @@ class Fates:
         self, provider: str, params: Mapping[str, Any], prompt: Prompt, markers: set[str]
     ) -> Said:
         model = params["model"]
+        shape = shape_of(provider, params)
         price = TABLE[provider].get(model) or TABLE[provider][STAND_IN[provider]]
         tokens_max = (
-            params.get("max_tokens") or params.get("max_output_tokens") or _TOKENS_MAX_DEFAULT
+            params.get("max_tokens")
+            or params.get("max_output_tokens")
+            or params.get("max_completion_tokens")
+            or _TOKENS_MAX_DEFAULT
         )
+        if shape is Shape.EMBEDDINGS:
+            given = params["input"]
+            inputs = tuple(str(one) for one in (given if isinstance(given, list) else [given]))
+            tokens = Tokens(_count(prompt.whole), 0)
+            return Said("", tokens, Finish.STOP, model, price, shape, inputs)
         finish = next((one for one in Finish if one.value in markers), Finish.STOP)
         text, finish = _text(prompt, finish, bytes_max=tokens_max * _BYTES_PER_TOKEN)
-        return Said(text, Tokens(_count(prompt.whole), _count(text)), finish, model, price)
+        tokens = Tokens(_count(prompt.whole), _count(text))
+        return Said(text, tokens, finish, model, price, shape)
 
 
 _OVERLOADED: Final = {
@@ -126,6 +148,16 @@ _OVERLOADED: Final = {
         code="server_error",
     ),
 }
+
+
+def shape_of(provider: str, params: Mapping[str, Any]) -> Shape:
+    """What the answer to a request looks like; its own parameters tell."""
+    if provider != "openai":
+        return Shape.NATIVE
+    if "messages" in params:
+        return Shape.CHAT
+    is_embedding = str(params.get("model", "")).startswith("text-embedding-")
+    return Shape.EMBEDDINGS if is_embedding else Shape.NATIVE
 
 
 def digest(params: Mapping[str, Any]) -> str:

@@ -62,12 +62,20 @@ def _messages_fault(params: Mapping[str, Any], *, batch: bool, lenient: bool) ->
 
 
 def _responses_fault(params: Mapping[str, Any], *, lenient: bool) -> Refused | None:
+    if "messages" in params:
+        return _chat_fault(params)
     if not lenient and not params.get("input") and not params.get("prompt"):
         return _bad("Missing required parameter: 'input'.")
     most = params.get("max_output_tokens")
     if most is not None and not _is_positive(most):
         return _bad("Invalid 'max_output_tokens': expected an integer of at least 1.")
     return _role_fault(params.get("input"))
+
+
+def _chat_fault(params: Mapping[str, Any]) -> Refused | None:
+    if not isinstance(params["messages"], list) or not params["messages"]:
+        return _bad("Invalid 'messages': expected an array of at least one message.")
+    return _role_fault(params["messages"])
 
 
 def _role_fault(turns: Any) -> Refused | None:

@@ -9,7 +9,7 @@ from simulator.faults import unknown_model
 from simulator.prices import TABLE
 from simulator.store import StoredFile
 
-_ENDPOINTS: Final = frozenset({"/v1/responses"})
+_ENDPOINTS: Final = frozenset({"/v1/responses", "/v1/chat/completions", "/v1/embeddings"})
 _LINES_MAX: Final = 50_000
 _BYTES_MAX: Final = 200_000_000
 #: A file in which every line is wrong says so often enough.

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from simulator.batches import ENDED, Phase
 from simulator.clock import Clock, unix
-from simulator.fates import Fate, Finish, NotRun, Said, Why
+from simulator.fates import Fate, Finish, NotRun, Said, Shape, Why
 from simulator.faults import Refused
+from simulator.openai_completions import chat_completion, embeddings
 from simulator.prices import TABLE
 from simulator.store import Batch, StoredFile
 
@@ -19,6 +20,26 @@ _LINE_ERRORS: Final = {
     Why.CANCELED: ("batch_cancelled", "This request was not executed: the batch was cancelled."),
 }
 _ERRORS_SHOWN_MAX: Final = 100
+
+
+def answer(
+    said: Said,
+    params: Mapping[str, Any],
+    *,
+    new_id: Callable[[str], str],
+    clock: Clock,
+    batch: bool,
+) -> dict[str, Any]:
+    """The object that the request's endpoint answers with."""
+    match said.shape:
+        case Shape.NATIVE:
+            return response(said, params, new_id=new_id, clock=clock, batch=batch)
+        case Shape.CHAT:
+            return chat_completion(said, new_id=new_id, clock=clock, batch=batch)
+        case Shape.EMBEDDINGS:
+            return embeddings(said)
+        case _:
+            assert_never(said.shape)
 
 
 def response(
@@ -81,8 +102,8 @@ def result_line(
     line: dict[str, Any] = {"id": new_id("batch_req"), "custom_id": custom_id}
     match fate:
         case Said():
-            answer = response(fate, {}, new_id=new_id, clock=clock, batch=True)
-            line |= {"response": _http(200, answer, new_id("req")), "error": None}
+            body = answer(fate, {}, new_id=new_id, clock=clock, batch=True)
+            line |= {"response": _http(200, body, new_id("req")), "error": None}
         case Refused():
             body = {"error": error(fate.kind, fate.message, fate.code)}
             line |= {"response": _http(fate.status, body, new_id("req")), "error": None}

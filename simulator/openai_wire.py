@@ -13,7 +13,7 @@ from starlette.routing import Route
 from simulator import literals, openai_shapes, queries
 from simulator.batches import ENDED, Phase
 from simulator.books import BilledLine
-from simulator.fates import Fate, NotRun, Said, digest
+from simulator.fates import Fate, NotRun, Said, Shape, digest
 from simulator.faults import Refused
 from simulator.openai_files import KEPT_S, Files, kept_seconds
 from simulator.openai_input import InputFile, failure
@@ -44,6 +44,8 @@ class OpenAIWire:
         return [
             *self._files.routes(),
             Route("/v1/responses", self.create_response, methods=["POST"]),
+            Route("/v1/chat/completions", self.create_response, methods=["POST"]),
+            Route("/v1/embeddings", self.create_response, methods=["POST"]),
             Route("/v1/responses/{id}", self.retrieve_response, methods=["GET"]),
             Route("/v1/batches", self.create_batch, methods=["POST"]),
             Route("/v1/batches", self.list_batches, methods=["GET"]),
@@ -76,7 +78,8 @@ class OpenAIWire:
                 nanos = nano_usd(fate.price, fate.tokens, batch=False)
                 self._store.books.post([BilledLine("openai", None, digest(params), nanos, None)])
                 answer = self._response(fate, params)
-                self._store.keep_response(answer)
+                if fate.shape is Shape.NATIVE:
+                    self._store.keep_response(answer)
                 return JSONResponse(answer)
             case Refused():
                 raise ProblemError.of(fate)
@@ -205,7 +208,7 @@ class OpenAIWire:
 
     def _response(self, fate: Said, params: dict[str, Any]) -> dict[str, Any]:
         store = self._store
-        return openai_shapes.response(
+        return openai_shapes.answer(
             fate, params, new_id=store.new_id, clock=store.clock, batch=False
         )
 

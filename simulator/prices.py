@@ -59,6 +59,7 @@ TABLE: Final[dict[str, dict[str, Price]]] = {
         "gpt-6-luna": Price(_rate("0.1", "0.5"), 272_000, _rate("0.2", "0.75")),
         "gpt-4o-mini": Price(_rate("0.15", "0.6")),
         "gpt-4.1-mini": Price(_rate("0.4", "1.6")),
+        "text-embedding-3-small": Price(_rate("0.02", "0")),
     },
 }
 

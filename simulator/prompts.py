@@ -20,6 +20,8 @@ class Prompt:
 def prompt_of(provider: str, params: Mapping[str, Any]) -> Prompt:
     """The text of a request, in order: system or instructions, then the turns."""
     turns = params.get(_TURNS[provider])
+    if turns is None:
+        turns = params.get("messages")  # a chat completion's
     rules = [*_texts(params.get("system")), *_texts(params.get("instructions"))]
     whole = _joined([*rules, *_texts(turns)])
     user = _joined(_texts(_users(turns)))

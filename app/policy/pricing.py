@@ -21,6 +21,8 @@ _GEO_FACTORS: Final = {("anthropic", "us"): Decimal("1.1")}
 #: Both providers bill these otherwise than standard; each name is also genai-prices' own.
 _PRICED_TIERS: Final = frozenset({"flex", "priority", "fast"})
 
+_EMBEDDINGS: Final = "text-embedding-"
+
 #: `{"anthropic/some-model": (input, output)}` in dollars per million tokens, standard processing.
 Overrides = Mapping[str, tuple[float, float]]
 
@@ -52,6 +54,8 @@ def _by_rates(rates: tuple[float, float], usage: Usage, *, batch: bool) -> Decim
 def _listed(provider: str, model: str, usage: Usage, *, batch: bool) -> Decimal | None:
     """Dollars by today's list; None where it lacks a price, or the counts contradict each other."""
     context = {"processing": "batch"} if batch else _context(usage)
+    # OpenAI documents half the price for every batch; the list has no batch rate for embeddings.
+    share = _BATCH_SHARE if batch and model.startswith(_EMBEDDINGS) else Decimal(1)
 
     def total(searches: int) -> Decimal:
         counted = _counts(usage, searches=searches)
@@ -66,7 +70,8 @@ def _listed(provider: str, model: str, usage: Usage, *, batch: bool) -> Decimal 
         return None
     if usage.web_searches and not searches:
         return None
-    return tokens * _GEO_FACTORS.get((provider, usage.inference_geo or ""), Decimal(1)) + searches
+    geo = _GEO_FACTORS.get((provider, usage.inference_geo or ""), Decimal(1))
+    return tokens * share * geo + searches
 
 
 def _context(usage: Usage) -> dict[str, str] | None:

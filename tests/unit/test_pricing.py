@@ -106,3 +106,13 @@ def test_an_override_wins_and_is_exact() -> None:
         price("x", "y", Usage(input_tokens=3), batch=True, overrides=tiny),
     ]
     assert prices == [250_150, 125_075, 1_201_000, 0, 2]
+
+
+def test_embeddings_cost_half_in_a_batch_though_the_list_has_no_batch_rate() -> None:
+    """A million tokens of text-embedding-3-small list two cents."""
+    usage = Usage(input_tokens=MILLION)
+    prices = [
+        price("openai", "text-embedding-3-small", usage, batch=batch, overrides={})
+        for batch in (False, True)
+    ]
+    assert prices == [20_000_000, 10_000_000]
