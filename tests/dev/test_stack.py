@@ -9,7 +9,17 @@ import redis
 from dev.processes import ProcessDiedError
 from dev.stack import Stack, procfile
 
-_NAMES = ["intake", "sync", "packer", "collector", "completer", "notifier", "beat", "flower"]
+_NAMES = [
+    "intake",
+    "sync",
+    "near_real_time",
+    "packer",
+    "collector",
+    "completer",
+    "notifier",
+    "beat",
+    "flower",
+]
 
 
 def _family(directory: Path) -> list[int]:

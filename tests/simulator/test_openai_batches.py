@@ -165,7 +165,7 @@ def test_an_unknown_endpoint_fails_the_batch(simulator: Simulator) -> None:
     """
     A batch for an endpoint that is not simulated fails when it is validated.
     """
-    batch = simulator.responses_batch([line("a", TEXT)], endpoint="/v1/embeddings")
+    batch = simulator.responses_batch([line("a", TEXT)], endpoint="/v1/moderations")
     failed = simulator.terminal(batch.id)
 
     assert failed.errors is not None
