@@ -19,6 +19,14 @@ _PREFIX: Final = "uh1"
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What a batch says of itself: which deployment made it, and for which submission."""
+
+    deployment: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class CustomId:
     """A custom_id taken apart."""
 

@@ -2,29 +2,38 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 from urllib.parse import quote
 
 import anthropic
 import httpx2
 
 from app.policy.outcomes import Outcome
-from app.providers import anthropic_lines, downloads, lines, reading, replies
+from app.providers import (
+    anthropic_batches,
+    anthropic_lines,
+    downloads,
+    lines,
+    listing,
+    reading,
+    replies,
+)
 from app.providers.port import (
-    Accepted,
     BatchLimits,
     BatchReport,
     CreateReply,
+    DeleteReply,
     Direct,
     DirectReply,
     Downloaded,
     DownloadReply,
     Handover,
     Line,
+    ListReply,
     Malformed,
     MarkUnreadError,
-    Phase,
     PollReply,
     RefusedForGood,
     UploadReply,
@@ -38,7 +47,8 @@ _REQUESTS_MAX: Final = 100_000
 _BYTES_MAX: Final = 256_000_000 * 9 // 10
 #: `{"custom_id":"<51 characters>","params":},`, rounded up.
 _LINE_OVERHEAD_BYTES: Final = 96
-_DONE_COUNTS: Final = ("succeeded", "errored", "canceled", "expired")
+#: The largest page that Anthropic gives.
+_LIST_PAGE: Final = 1000
 _FAILURES: Final = (anthropic.AnthropicError, httpx2.HTTPError, httpx2.StreamError)
 
 
@@ -122,17 +132,49 @@ class AnthropicProvider:
                 )
             except _FAILURES as error:
                 return replies.of_create(replies.failure(error))
-        return _accepted(response)
+        return anthropic_batches.accepted(response)
 
     def poll(self, provider_batch_id: str) -> PollReply:
         """See `Provider`. Until a batch ends, all its requests count as processing."""
         try:
             reply = self._asking.messages.batches.with_raw_response.retrieve(provider_batch_id)
-            return _report(provider_batch_id, parse_object(reply.http_response.content))
+            return anthropic_batches.report(
+                provider_batch_id, parse_object(reply.http_response.content)
+            )
         except NotJsonError:
             return replies.of_question(replies.unreadable(reply.http_response))
         except _FAILURES as error:
             return replies.of_question(replies.failure(error))
+
+    def list_batches(self, *, newer_than: str | None, since: datetime) -> ListReply:
+        """See `Provider`. Anthropic documents that the newest come first."""
+
+        def ask(cursor: str | None) -> httpx2.Response:
+            after = anthropic.omit if cursor is None else cursor
+            reply = self._asking.messages.batches.with_raw_response.list(
+                limit=_LIST_PAGE, after_id=after
+            )
+            return reply.http_response
+
+        return listing.walk(
+            ask, anthropic_batches.listed, newer_than=newer_than, since=since, failures=_FAILURES
+        )
+
+    def cancel(self, provider_batch_id: str) -> PollReply:
+        """See `Provider`. Requests that have not begun are not billed."""
+        try:
+            reply = self._asking.messages.batches.with_raw_response.cancel(provider_batch_id)
+            return anthropic_batches.report(
+                provider_batch_id, parse_object(reply.http_response.content)
+            )
+        except NotJsonError:
+            return replies.of_question(replies.unreadable(reply.http_response))
+        except _FAILURES as error:
+            return replies.of_question(replies.failure(error))
+
+    def delete_file(self, file_id: str) -> DeleteReply:
+        """Anthropic takes the body with the create: there is never a file."""
+        raise ValueError(f"no file {file_id} was uploaded: the body travels with the create")
 
     def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
         """See `Provider`. On any reply but `Downloaded`, `into` is as it was.
@@ -223,41 +265,6 @@ def _chunks(path: Path, *, within_s: float) -> Iterator[bytes]:
             if time.monotonic() > give_up_at:
                 raise TimeoutError(f"the body was not sent within {within_s} s")
             yield chunk
-
-
-def _accepted(response: httpx2.Response) -> CreateReply:
-    try:
-        batch = parse_object(response.content)
-    except NotJsonError:
-        batch = {}
-    batch_id = reading.text(batch.get("id"))
-    if batch_id is None:
-        return replies.of_create(replies.unreadable(response))
-    return Accepted(
-        provider_batch_id=batch_id,
-        status=reading.text(batch.get("processing_status")) or "",
-        expires_at=reading.moment(batch.get("expires_at")),
-        request_id=replies.request_id(response),
-    )
-
-
-def _report(batch_id: str, batch: dict[str, Any]) -> BatchReport:
-    status = reading.text(batch.get("processing_status"), longest=100) or "unknown"
-    counts = reading.fields(batch.get("request_counts"))
-    done = sum(reading.count(counts.get(name)) for name in _DONE_COUNTS)
-    ended = status == "ended"
-    # An archived batch is listed for ever; its results are gone.
-    kept = ended and batch.get("archived_at") is None
-    return BatchReport(
-        provider_batch_id=batch_id,
-        phase=Phase.ENDED if ended else Phase.RUNNING,
-        status=status,
-        total=done + reading.count(counts.get("processing")),
-        done=done,
-        result_files=(batch_id,) if kept else (),
-        expires_at=reading.moment(batch.get("expires_at")),
-        ended_at=reading.moment(batch.get("ended_at")),
-    )
 
 
 def _answered(response: httpx2.Response) -> DirectReply:

@@ -1,29 +1,39 @@
 """OpenAI's files, batches and responses, through OpenAI's SDK; also for those who speak that wire."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import httpx2
 import openai
 
-from app.providers import downloads, lines, openai_bodies, openai_lines, reading, replies
+from app.providers import (
+    downloads,
+    lines,
+    listing,
+    openai_batches,
+    openai_bodies,
+    openai_lines,
+    reading,
+    replies,
+)
 from app.providers.port import (
-    Accepted,
     BatchLimits,
     BatchReport,
     CreateReply,
+    DeleteReply,
     Direct,
     DirectReply,
     Downloaded,
     DownloadReply,
+    Gone,
     Handover,
     Line,
-    LineError,
+    ListReply,
     Malformed,
-    NotTaken,
-    Phase,
+    NotFound,
     PollReply,
     UploadReply,
 )
@@ -48,16 +58,8 @@ _READS: Final[Mapping[str, openai_lines.Read]] = {
     "chat": openai_bodies.chat,
     "embeddings": openai_bodies.embeddings,
 }
-_ENDED: Final = frozenset({"completed", "expired", "cancelled", "canceled"})
-_LAGGING_FILE_STATUSES: Final = frozenset({400, 404})
-_ABSENCES: Final = (
-    "cannot find",
-    "could not find",
-    "not find",
-    "no such",
-    "not found",
-    "not exist",
-)
+#: The largest page that OpenAI gives.
+_LIST_PAGE: Final = 100
 _FAILURES: Final = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
 
 
@@ -140,24 +142,59 @@ class OpenAIProvider:
                     # The SDK lists the endpoints that it knows; others on this wire have more.
                     endpoint=_url(handover.endpoint),  # type: ignore[arg-type]
                     completion_window="24h",
-                    metadata=_metadata(handover, self.deployment),
+                    metadata=openai_batches.metadata(handover, self.deployment),
                     output_expires_after={"anchor": "created_at", "seconds": _OUTPUT_KEPT_S},
                     # Not documented to do anything; it costs nothing.
                     extra_headers={"Idempotency-Key": f"uh-{handover.submission_id}"},
                 )
             except _FAILURES as error:
-                return _refused(replies.failure(error))
-        return _accepted(reply.http_response)
+                return openai_batches.refused(replies.failure(error))
+        return openai_batches.accepted(reply.http_response)
 
     def poll(self, provider_batch_id: str) -> PollReply:
         """See `Provider`."""
         try:
             reply = self._asking.batches.with_raw_response.retrieve(provider_batch_id)
-            return _report(provider_batch_id, parse_object(reply.http_response.content))
+            return openai_batches.report(
+                provider_batch_id, parse_object(reply.http_response.content)
+            )
         except NotJsonError:
             return replies.of_question(replies.unreadable(reply.http_response))
         except _FAILURES as error:
             return replies.of_question(replies.failure(error))
+
+    def list_batches(self, *, newer_than: str | None, since: datetime) -> ListReply:
+        """See `Provider`. OpenAI documents no order, and filters by nothing."""
+
+        def ask(cursor: str | None) -> httpx2.Response:
+            after = openai.omit if cursor is None else cursor
+            reply = self._asking.batches.with_raw_response.list(limit=_LIST_PAGE, after=after)
+            return reply.http_response
+
+        return listing.walk(
+            ask, openai_batches.listed, newer_than=newer_than, since=since, failures=_FAILURES
+        )
+
+    def cancel(self, provider_batch_id: str) -> PollReply:
+        """See `Provider`. What runs is waited for, up to ten minutes by OpenAI's documentation."""
+        try:
+            reply = self._asking.batches.with_raw_response.cancel(provider_batch_id)
+            return openai_batches.report(
+                provider_batch_id, parse_object(reply.http_response.content)
+            )
+        except NotJsonError:
+            return replies.of_question(replies.unreadable(reply.http_response))
+        except _FAILURES as error:
+            return replies.of_question(replies.failure(error))
+
+    def delete_file(self, file_id: str) -> DeleteReply:
+        """See `Provider`."""
+        try:
+            self._asking.files.with_raw_response.delete(file_id)
+        except _FAILURES as error:
+            reply = replies.of_question(replies.failure(error))
+            return Gone() if isinstance(reply, NotFound) else reply
+        return Gone()
 
     def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
         """See `Provider`. On any reply but `Downloaded`, `into` is as it was."""
@@ -222,79 +259,6 @@ def _url(endpoint: str) -> str:
     if endpoint not in _URLS:
         raise ValueError(f"no endpoint {endpoint!r} on this wire")
     return _URLS[endpoint]
-
-
-def _metadata(handover: Handover, deployment: str) -> dict[str, str]:
-    return {
-        "uh_dep": deployment,
-        "uh_sub": handover.submission_id,
-        "sha": handover.sha256,
-        "n": str(handover.requests_count),
-    }
-
-
-def _refused(failed: replies.Failure) -> CreateReply:
-    """A file just uploaded may not be visible yet: that passes, and no request is at fault."""
-    message = failed.message.lower()
-    absent = "file" in message and any(phrase in message for phrase in _ABSENCES)
-    if failed.status in _LAGGING_FILE_STATUSES and absent:
-        return NotTaken(reason=str(failed), retry_after_s=failed.retry_after_s)
-    return replies.of_create(failed)
-
-
-def _accepted(response: httpx2.Response) -> CreateReply:
-    try:
-        batch = parse_object(response.content)
-    except NotJsonError:
-        batch = {}
-    batch_id = reading.text(batch.get("id"))
-    if batch_id is None:
-        return replies.of_create(replies.unreadable(response))
-    return Accepted(
-        provider_batch_id=batch_id,
-        status=reading.text(batch.get("status")) or "",
-        expires_at=reading.moment(batch.get("expires_at")),
-        request_id=replies.request_id(response),
-    )
-
-
-def _report(batch_id: str, batch: dict[str, Any]) -> BatchReport:
-    status = reading.text(batch.get("status"), longest=100) or "unknown"
-    counts = reading.fields(batch.get("request_counts"))
-    ids = (batch.get("output_file_id"), batch.get("error_file_id"))
-    files = tuple(file_id for file_id in map(reading.text, ids) if file_id)
-    ends = ("completed_at", "expired_at", "cancelled_at", "failed_at")
-    return BatchReport(
-        provider_batch_id=batch_id,
-        phase=_phase(status, has_results=bool(files)),
-        status=status,
-        total=reading.count(counts.get("total")),
-        done=reading.count(counts.get("completed")) + reading.count(counts.get("failed")),
-        result_files=files,
-        errors=tuple(_errors(batch)),
-        expires_at=reading.moment(batch.get("expires_at")),
-        ended_at=next(filter(None, (reading.moment(batch.get(name)) for name in ends)), None),
-    )
-
-
-def _phase(status: str, *, has_results: bool) -> Phase:
-    if status in _ENDED:
-        return Phase.ENDED
-    if status == "failed":
-        # Results would have been paid for; without any, nothing ran.
-        return Phase.ENDED if has_results else Phase.VOID
-    return Phase.RUNNING
-
-
-def _errors(batch: dict[str, Any]) -> Iterator[LineError]:
-    for error in map(
-        reading.fields, reading.items(reading.fields(batch.get("errors")).get("data"))
-    ):
-        yield LineError(
-            code=reading.text(error.get("code"), longest=100) or "unknown_error",
-            message=reading.text(error.get("message")) or "the provider gave no reason",
-            line=reading.count(error.get("line")) or None,
-        )
 
 
 def _answered(response: httpx2.Response, read: openai_lines.Read) -> DirectReply:

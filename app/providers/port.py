@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from app.policy.outcomes import Outcome
+from app.policy.searching import ListedBatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +140,24 @@ class Unreachable:
 PollReply = BatchReport | NotFound | Unreachable | LaneClosed
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every batch of the workspace that a look was for, ours and other people's."""
+
+    batches: tuple[ListedBatch, ...]
+
+
+ListReply = Listing | Unreachable | LaneClosed
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The file does not exist any more, whoever deleted it."""
+
+
+DeleteReply = Gone | Unreachable | LaneClosed
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Downloaded:
     """All result files of a batch, one after the other, in `into`."""
@@ -215,6 +234,21 @@ class Provider(Protocol):
 
     def poll(self, provider_batch_id: str) -> PollReply:
         """Ask how the batch is. May be repeated."""
+        ...
+
+    def list_batches(self, *, newer_than: str | None, since: datetime) -> ListReply:
+        """Every batch made after the one of this id, and never one made before `since`.
+
+        Complete or no answer at all: what is not listed is not there now.
+        """
+        ...
+
+    def cancel(self, provider_batch_id: str) -> PollReply:
+        """Ask for a batch to end. What has run stays paid. May be repeated."""
+        ...
+
+    def delete_file(self, file_id: str) -> DeleteReply:
+        """Delete an uploaded body, so that no create of it can succeed from now on."""
         ...
 
     def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:

@@ -117,7 +117,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(reply.body)
 
-        do_GET = do_POST = _serve  # noqa: N815 - the names that the standard library calls
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names that the standard library calls
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Say nothing."""
