@@ -19,6 +19,7 @@ from unhurried.errors import (
     UnhurriedError,
     UnknownJob,
     UnknownWorkload,
+    WebhookInvalid,
 )
 from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
@@ -49,6 +50,7 @@ __all__ = [
     "UnhurriedError",
     "UnknownJob",
     "UnknownWorkload",
+    "WebhookInvalid",
     "__version__",
     "chat",
     "email",

@@ -11,6 +11,7 @@
     │   ├── UnknownJob
     │   ├── NotReady
     │   └── StaleResult
+    ├── WebhookInvalid         a webhook that is not to be believed: answer 400
     └── JobFailed              the job ended without an answer
         ├── RequestRejected    this request can never be answered: mend it
         ├── IdempotencyConflict
@@ -132,6 +133,23 @@ class StaleResult(ReadError):
             f"result of {self.job_id} is {self.age_s:.0f} s old (counted from as_of); "
             f"at most {self.tolerated_s:.0f} s is tolerated here"
         )
+
+
+class WebhookInvalid(UnhurriedError):
+    """A webhook that is not to be believed.
+
+    `reason` is one of missing_header, malformed_header, wrong_signature, too_old, too_new,
+    malformed_body; the message is for the log, not for whoever sent it.
+    """
+
+    code = "webhook_invalid"
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason, self.message = reason, message
+        super().__init__(reason, message)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
 
 
 class JobFailed(UnhurriedError):
