@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 CALLERS := --exclude '^tests/.*/caller/'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check bench memory lock clean
+.PHONY: help setup demo up test test-all test-sdk check bench memory lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(READY) ## Run the tests, without those marked full
 
 test-all: $(READY) ## Run every test
 	$(BIN)/python -m pytest $(TESTS)
+
+test-sdk: $(READY) ## Run the official SDKs' own tests against the simulator
+	@$(BIN)/python -m dev.sdk_suites
 
 check: $(READY) ## Lint, format, types, and which module may import which
 	$(BIN)/ruff check .
@@ -54,7 +57,7 @@ lock: $(UV) ## Write requirements.lock anew; UPGRADE=1 takes newer versions
 	  $(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
 
 clean: ## Remove what was made here: .venv, caches, data of the demo and of make up
-	rm -rf .venv .demo .run build dist *.egg-info
+	rm -rf .venv .demo .run .sdk-suites build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Compiled once here, not by each of the service's ten processes at each start.

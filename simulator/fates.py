@@ -131,11 +131,11 @@ class Fates:
         if shape is Shape.EMBEDDINGS:
             given = params["input"]
             inputs = tuple(str(one) for one in (given if isinstance(given, list) else [given]))
-            tokens = Tokens(_count(prompt.whole), 0)
+            tokens = Tokens(count_tokens(prompt.whole), 0)
             return Said("", tokens, Finish.STOP, model, price, shape, inputs)
         finish = next((one for one in Finish if one.value in markers), Finish.STOP)
         text, finish = _text(prompt, finish, bytes_max=tokens_max * _BYTES_PER_TOKEN)
-        tokens = Tokens(_count(prompt.whole), _count(text))
+        tokens = Tokens(count_tokens(prompt.whole), count_tokens(text))
         return Said(text, tokens, finish, model, price, shape)
 
 
@@ -181,6 +181,6 @@ def _text(prompt: Prompt, finish: Finish, *, bytes_max: int) -> tuple[str, Finis
     return text, finish
 
 
-def _count(text: str) -> int:
+def count_tokens(text: str) -> int:
     """Tokens, as good as bytes can tell."""
     return -(-len(text.encode()) // _BYTES_PER_TOKEN)

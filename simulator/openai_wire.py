@@ -47,6 +47,7 @@ class OpenAIWire:
             Route("/v1/chat/completions", self.create_response, methods=["POST"]),
             Route("/v1/embeddings", self.create_response, methods=["POST"]),
             Route("/v1/responses/{id}", self.retrieve_response, methods=["GET"]),
+            Route("/v1/responses/{id}", self.delete_response, methods=["DELETE"]),
             Route("/v1/batches", self.create_batch, methods=["POST"]),
             Route("/v1/batches", self.list_batches, methods=["GET"]),
             Route("/v1/batches/{id}", self.retrieve, methods=["GET"]),
@@ -68,6 +69,7 @@ class OpenAIWire:
             raise TypeError(f"the literal request was not answered: {fate}")
         for response_id in literals.RESPONSE_IDS:
             self._store.keep_response({**self._response(fate, params), "id": response_id})
+            self._store.permanent.add(response_id)
 
     async def create_response(self, request: Request) -> Response:
         """One direct call."""
@@ -88,10 +90,20 @@ class OpenAIWire:
 
     async def retrieve_response(self, request: Request) -> Response:
         """An answer given before."""
+        return JSONResponse(self._kept(request))
+
+    async def delete_response(self, request: Request) -> Response:
+        """Forget an answer given before, unless it is there for good."""
+        response_id = self._kept(request)["id"]
+        if response_id not in self._store.permanent:
+            del self._store.responses[response_id]
+        return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+
+    def _kept(self, request: Request) -> dict[str, Any]:
         found = self._store.responses.get(request.path_params["id"])
         if found is None:
             raise missing("openai", f"response: {request.path_params['id']}")
-        return JSONResponse(found)
+        return found
 
     async def create_batch(self, request: Request) -> Response:
         """Take a batch. What is wrong with its file shows once it is validated."""

@@ -16,6 +16,7 @@ from simulator.problems import REQUEST_ID, ProblemError, answer, missing, provid
 from simulator.reports import Reports
 from simulator.settling import ClosingError
 from simulator.store import Store
+from simulator.token_counts import TokenCounts
 
 
 def build(
@@ -40,6 +41,7 @@ def build(
         routes=[
             *anthropic.routes(),
             *openai.routes(),
+            *TokenCounts(lenient=store.lenient).routes(),
             *_models(lenient=store.lenient),
             *reports.routes(),
         ],

@@ -157,3 +157,29 @@ def test_half_a_surrogate_pair_is_answered(simulator: Simulator) -> None:
     )
 
     assert simulator.ended(batch.id).request_counts.succeeded == 1
+
+
+def test_tokens_are_counted_without_an_answer(simulator: Simulator) -> None:
+    """
+    Both providers say how many tokens a prompt has, as its answer would be billed, for nothing.
+    """
+    asked: dict[str, Any] = say(TEXT)
+    counted = simulator.anthropic.messages.count_tokens(
+        model=asked["model"], messages=asked["messages"]
+    )
+    of_response = simulator.openai.responses.input_tokens.count(model=GPT, input=TEXT)
+
+    assert 0 == simulator.books()["lines"]
+    billed = simulator.anthropic.messages.create(**asked).usage.input_tokens
+    assert (billed, billed) == (counted.input_tokens, of_response.input_tokens)
+
+
+def test_a_deleted_response_is_gone(simulator: Simulator) -> None:
+    """
+    An answer that was given before can be forgotten.
+    """
+    response = simulator.openai.responses.create(model=GPT, input=TEXT)
+    simulator.openai.responses.delete(response.id)
+
+    with pytest.raises(openai.NotFoundError):
+        simulator.openai.responses.retrieve(response.id)
