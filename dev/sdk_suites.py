@@ -156,7 +156,8 @@ def _environment(sources: Sequence[Path]) -> Path:
     python = place / "bin" / "python"
     if not python.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, place], check=True)
-    command = [uv, "pip", "install", "--quiet", "--python", python, "--constraints", _LOCK]
+    command = [str(uv), "pip", "install", "--quiet", "--python", str(python)]
+    command += ["--constraints", str(_LOCK)]
     subprocess.run([*command, *_TOOLS, *(f"{one}[aiohttp]" for one in sources)], check=True)
     for one in sources:
         with tarfile.open(one) as archive:
