@@ -21,6 +21,8 @@ _STOP_REASONS: Final = {
     Finish.REFUSAL: "refusal",
     Finish.TRUNCATED: "max_tokens",
     Finish.PAUSE: "pause_turn",
+    # A word that nobody has documented yet: whoever reads it cannot call the answer whole.
+    Finish.INCOMPLETE: "stopped_early",
     # Only Responses can fail after the fact.
     Finish.FAILED: "end_turn",
 }

@@ -1,9 +1,10 @@
 """What becomes of one request, direct or in a batch: an answer, an error, or nothing at all.
 
 Markers in the prompt cause what a test wants to see, from outside: `[[sim:invalid]]`,
-`[[sim:overloaded]]`, `[[sim:once-overloaded]]`, `[[sim:expired]]`, `[[sim:canceled]]`,
-`[[sim:refusal]]`, `[[sim:truncated]]`, `[[sim:pause]]`, `[[sim:failed]]`. The two that say that a
-line never ran mean nothing to a direct call.
+`[[sim:overloaded]]`, `[[sim:expired]]`, `[[sim:canceled]]`, `[[sim:refusal]]`, `[[sim:truncated]]`,
+`[[sim:pause]]`, `[[sim:incomplete]]`, `[[sim:mismatch]]`, `[[sim:failed]]`. `[[sim:once-...]]` does
+so the first time that a prompt is seen. `expired` and `canceled`, a line that never ran, mean nothing
+to a direct call; `mismatch` means nothing where no structured output is asked for.
 """
 
 import hashlib
@@ -19,7 +20,9 @@ from simulator.faults import Refused, fault
 from simulator.literals import STAND_IN
 from simulator.prices import TABLE, Price, Tokens
 from simulator.prompts import Prompt, prompt_of
+from simulator.structured import MISMATCH, instance, schema_of
 
+_ONCE: Final = "once-"
 _MARKER: Final = re.compile(r"\[\[sim:([a-z-]+)\]\]")
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_MAX_DEFAULT: Final = 4096
@@ -33,6 +36,7 @@ class Finish(StrEnum):
     REFUSAL = "refusal"
     TRUNCATED = "truncated"
     PAUSE = "pause"
+    INCOMPLETE = "incomplete"
     FAILED = "failed"
 
 
@@ -77,7 +81,7 @@ Fate = Said | Refused | NotRun
 
 
 class Fates:
-    """Decides what becomes of requests. Remembers only what `[[sim:once-overloaded]]` needs.
+    """Decides what becomes of requests. Remembers only what `[[sim:once-...]]` needs.
 
     `lenient` answers for models that nobody sells and takes parameters that were removed.
     """
@@ -94,27 +98,21 @@ class Fates:
         if wrong is not None:
             return wrong
         prompt = prompt_of(provider, params)
-        markers = set(_MARKER.findall(prompt.whole)) if "[[sim:" in prompt.whole else set()
-        marked = self._marked(provider, prompt, markers, batch=batch) if markers else None
+        markers = self._markers(prompt) if "[[sim:" in prompt.whole else set()
+        marked = _marked(provider, markers, batch=batch) if markers else None
         return marked or self._say(provider, params, prompt, markers)
 
-    def _marked(
-        self, provider: str, prompt: Prompt, markers: set[str], *, batch: bool
-    ) -> Fate | None:
-        """What a marker makes of a request instead of an answer."""
-        if "invalid" in markers:
-            return Refused(400, "invalid_request_error", "the simulator was asked to refuse this")
-        if "overloaded" in markers or self._is_first("once-overloaded" in markers, prompt):
-            return _OVERLOADED[provider]
-        never = next((why for why in Why if why.value in markers), None)
-        return NotRun(never) if never is not None and batch else None
-
-    def _is_first(self, marked: bool, prompt: Prompt) -> bool:  # noqa: FBT001 - a condition's half
+    def _markers(self, prompt: Prompt) -> set[str]:
+        """The prompt's markers; those of one time only the first time that it is seen."""
+        found = set(_MARKER.findall(prompt.whole))
+        once = {marker for marker in found if marker.startswith(_ONCE)}
+        if not once:
+            return found
         key = hashlib.sha256(prompt.whole.encode()).hexdigest()
-        if not marked or key in self._seen:
-            return False
+        if key in self._seen:
+            return found - once
         self._seen.add(key)
-        return True
+        return found - once | {marker.removeprefix(_ONCE) for marker in once}
 
     def _say(
         self, provider: str, params: Mapping[str, Any], prompt: Prompt, markers: set[str]
@@ -134,7 +132,13 @@ class Fates:
             tokens = Tokens(count_tokens(prompt.whole), 0)
             return Said("", tokens, Finish.STOP, model, price, shape, inputs)
         finish = next((one for one in Finish if one.value in markers), Finish.STOP)
-        text, finish = _text(prompt, finish, bytes_max=tokens_max * _BYTES_PER_TOKEN)
+        schema = schema_of(params)
+        text, finish = _text(
+            prompt,
+            finish,
+            bytes_max=tokens_max * _BYTES_PER_TOKEN,
+            schema=MISMATCH if schema is not None and "mismatch" in markers else schema,
+        )
         tokens = Tokens(count_tokens(prompt.whole), count_tokens(text))
         return Said(text, tokens, finish, model, price, shape)
 
@@ -148,6 +152,16 @@ _OVERLOADED: Final = {
         code="server_error",
     ),
 }
+
+
+def _marked(provider: str, markers: set[str], *, batch: bool) -> Fate | None:
+    """What a marker makes of a request instead of an answer."""
+    if "invalid" in markers:
+        return Refused(400, "invalid_request_error", "the simulator was asked to refuse this")
+    if "overloaded" in markers:
+        return _OVERLOADED[provider]
+    never = next((why for why in Why if why.value in markers), None)
+    return NotRun(never) if never is not None and batch else None
 
 
 def shape_of(provider: str, params: Mapping[str, Any]) -> Shape:
@@ -168,11 +182,17 @@ def digest(params: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
 
 
-def _text(prompt: Prompt, finish: Finish, *, bytes_max: int) -> tuple[str, Finish]:
+def _text(
+    prompt: Prompt, finish: Finish, *, bytes_max: int, schema: dict[str, Any] | str | None
+) -> tuple[str, Finish]:
+    """What is said, and how it ended; `schema` as a text is said instead of what it asks for."""
     if finish is Finish.REFUSAL:
         text = _REFUSAL
+    elif isinstance(schema, str):
+        text = schema
     else:
         text = summary(_MARKER.sub("", prompt.user), bytes_max=bytes_max)
+        text = text if schema is None else instance(schema, text)
     raw = text.encode()
     if finish is Finish.TRUNCATED:
         bytes_max = min(bytes_max, max(len(raw) // 2, 1))

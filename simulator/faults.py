@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from simulator.prices import TABLE
+from simulator.structured import wrong_schema
 
 _ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
 #: Anthropic documents that API version 2026-10-21 refuses a request that sends any of them.
@@ -34,6 +35,9 @@ def fault(
     if params.get("stream") and not lenient:
         where = "in batches" if batch else "by this simulator"
         return _bad(f"stream: streaming is not supported {where}")
+    wrong = None if lenient else wrong_schema(params)
+    if wrong is not None:
+        return _bad(wrong)
     if provider == "anthropic":
         return _messages_fault(params, batch=batch, lenient=lenient)
     return _responses_fault(params, lenient=lenient)

@@ -14,6 +14,8 @@ _FINISH_REASONS: Final = {
     Finish.REFUSAL: "stop",
     Finish.TRUNCATED: "length",
     Finish.PAUSE: "stop",
+    # A word that nobody has documented yet: whoever reads it cannot call the answer whole.
+    Finish.INCOMPLETE: "stopped_early",
     Finish.FAILED: "content_filter",
 }
 

@@ -20,6 +20,12 @@ _LINE_ERRORS: Final = {
     Why.CANCELED: ("batch_cancelled", "This request was not executed: the batch was cancelled."),
 }
 _ERRORS_SHOWN_MAX: Final = 100
+_STATUSES: Final = {
+    Finish.TRUNCATED: "incomplete",
+    Finish.INCOMPLETE: "incomplete",
+    Finish.FAILED: "failed",
+}
+_REASONS: Final = {Finish.TRUNCATED: "max_output_tokens", Finish.INCOMPLETE: "max_messages"}
 
 
 def answer(
@@ -52,7 +58,7 @@ def response(
 ) -> dict[str, Any]:
     """A Response. HTTP 200 is not success: `status` may be `incomplete` or `failed`."""
     now = int(clock.now())
-    status = {Finish.TRUNCATED: "incomplete", Finish.FAILED: "failed"}.get(said.finish, "completed")
+    status = _STATUSES.get(said.finish, "completed")
     failed, incomplete = status == "failed", status == "incomplete"
     error = {"code": "server_error", "message": "The model failed to generate a response."}
     return {
@@ -63,7 +69,7 @@ def response(
         "status": status,
         "background": False,
         "error": error if failed else None,
-        "incomplete_details": {"reason": "max_output_tokens"} if incomplete else None,
+        "incomplete_details": {"reason": _REASONS[said.finish]} if incomplete else None,
         "instructions": params.get("instructions"),
         "max_output_tokens": params.get("max_output_tokens"),
         "metadata": params.get("metadata") or {},

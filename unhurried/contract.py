@@ -131,6 +131,8 @@ class JobOptions(BaseModel):
     on_failure: OnFailure = OnFailure.RAISE
     on_lost: OnLost = OnLost.RAISE
     notify: Annotated[list[MailNotice], Field(max_length=10)] = []
+    #: The JSON schema of the answer (`schema=`), as the caller gave it; checked when it has come.
+    answer_schema: dict[str, Any] | None = None
     account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     #: Attempts at most; None leaves it to the service.
     attempts: Annotated[int, Field(ge=1, le=20)] | None = None

@@ -17,6 +17,7 @@ from unhurried.jobs import Job
 from unhurried.options import split
 from unhurried.publishing import stub
 from unhurried.results import Result
+from unhurried.schemas import Schema
 from unhurried.spans import seconds
 
 _NOT_CHOSEN: Final = frozenset({"queue", "exchange", "routing_key", "serializer", "compression"})
@@ -26,7 +27,8 @@ class Handle:
     """Publishes to one endpoint. Every way of calling takes the SDK's arguments and these of ours:
 
     `tier` (required: is a user waiting?), `workload`, `subject`, `as_of`, `deadline`, `effective_for`,
-    `idempotency_key`, `on_lost`, `attempts`, `on_failure` ("raise" or "return"), `notify`, `account`, `tenant`.
+    `idempotency_key`, `on_lost`, `attempts`, `on_failure` ("raise", "return", "retry" or "drop"),
+    `schema` (a pydantic model class or a JSON schema), `notify`, `account`, `tenant`.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -51,11 +53,11 @@ class Handle:
         them is added as the user's turn; any other dict is taken as arguments, under those named here.
         Raises MissingTier, CallError or ValueError.
         """
-        return self._signature(args, split(arguments), immutable=False)
+        return self._signature(args, split(arguments, self.endpoint), immutable=False)
 
     def si(self, *args: Any, **arguments: Any) -> "Signature[Any]":
         """As `s`, but what the previous step returned is ignored."""
-        return self._signature(args, split(arguments), immutable=True)
+        return self._signature(args, split(arguments, self.endpoint), immutable=True)
 
     signature = s
 
@@ -75,11 +77,14 @@ class Handle:
         """
         for name in _NOT_CHOSEN & options.keys():
             raise CallError(f"{name} follows from the tier and cannot be chosen")
-        built = self._signature(tuple(args or ()), split(kwargs or {}), immutable=False)
+        built = self._signature(
+            tuple(args or ()), split(kwargs or {}, self.endpoint), immutable=False
+        )
         _refuse_mixed(options)
         tier = Tier(built.kwargs["options"]["tier"])
         published = built.apply_async(**options)
-        return Job(published.id, app=bound_app(), tier=tier)
+        schema = (kwargs or {}).get("schema")
+        return Job(published.id, app=bound_app(), tier=tier, schema=schema)
 
     def delay_on_commit(self, **arguments: Any) -> None:
         """Publish once Django's transaction commits. Returns None, as Celery's own does.
@@ -90,7 +95,7 @@ class Handle:
             from django.db import transaction  # noqa: PLC0415 - only a Django caller has it
         except ImportError as error:
             raise CallError("delay_on_commit needs Django: use delay") from error
-        built = self._signature((), split(arguments), immutable=False)
+        built = self._signature((), split(arguments, self.endpoint), immutable=False)
         transaction.on_commit(built.apply_async)
 
     def call(self, *, timeout: float | timedelta | str = 30, **arguments: Any) -> Result:
@@ -100,13 +105,13 @@ class Handle:
         """
         return self.delay(**arguments).get(timeout=seconds(timeout))
 
-    def job(self, job_id: str) -> Job:
-        """A job published before, by its id."""
-        return Job(job_id, app=bound_app())
+    def job(self, job_id: str, *, schema: Schema | None = None) -> Job:
+        """A job published before, by its id. `schema` is what its answer is parsed as."""
+        return Job(job_id, app=bound_app(), schema=schema)
 
-    def result(self, job_id: str) -> Result:
+    def result(self, job_id: str, *, schema: Schema | None = None) -> Result:
         """The result, however old. Raises UnknownJob, NotReady or the job's own error."""
-        return self.job(job_id).result()
+        return self.job(job_id, schema=schema).result()
 
     def read(
         self,
@@ -114,6 +119,7 @@ class Handle:
         *,
         max_staleness: float | timedelta | str | None = None,
         consumer: str | None = None,
+        schema: Schema | None = None,
     ) -> Result:
         """The result if it is fresh enough for its reader; age counts from `as_of`.
 
@@ -126,7 +132,8 @@ class Handle:
                     f"consumer {consumer!r} is not declared here: say max_staleness= as well"
                 )
             raise TypeError("read() needs max_staleness= or consumer=: how old may the result be?")
-        return self.result(job_id).require_fresh(timedelta(seconds=seconds(max_staleness)))
+        found = self.result(job_id, schema=schema)
+        return found.require_fresh(timedelta(seconds=seconds(max_staleness)))
 
     def _signature(
         self, args: tuple[Any, ...], wire: dict[str, Any], *, immutable: bool

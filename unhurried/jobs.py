@@ -12,6 +12,7 @@ from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.contract import ADMITTED_STATE, Marker, Tier, marker_key, output_key
 from unhurried.errors import JobCancelled, NotReady, UnhurriedError, UnknownJob
 from unhurried.results import Result
+from unhurried.schemas import Schema
 
 #: One look at Redis at least this often: a dead socket is otherwise never noticed by a long get().
 _SLICE_S: Final = 20.0
@@ -35,10 +36,13 @@ class Job:
     Everything here may raise ServiceUnavailable where Redis does not answer.
     """
 
-    def __init__(self, task_id: str, *, app: Celery, tier: Tier | None = None) -> None:
+    def __init__(
+        self, task_id: str, *, app: Celery, tier: Tier | None = None, schema: Schema | None = None
+    ) -> None:
         self.id = task_id
         self._app = app
         self._tier = tier
+        self._schema = schema
 
     def __repr__(self) -> str:
         """Shows the id alone."""
@@ -82,7 +86,7 @@ class Job:
         """The result now. Raises UnknownJob, NotReady, or the job's own error."""
         state, value = self._look()
         if state == states.SUCCESS:
-            return Result.parse(value, fetch=self._fetch)
+            return Result.parse(value, fetch=self._fetch, schema=self._schema)
         if state == states.REVOKED:
             raise JobCancelled("cancelled", f"cancelled: {value}", False, None, self.id)  # noqa: FBT003 - Celery rebuilds errors positionally
         if state != states.FAILURE:

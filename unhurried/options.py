@@ -7,9 +7,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from unhurried import workloads
-from unhurried.contract import JobOptions, MailNotice, Tier
+from unhurried.contract import Endpoint, JobOptions, MailNotice, Tier
 from unhurried.errors import CallError, MissingTier
 from unhurried.plain import plain
+from unhurried.schemas import ask
 from unhurried.spans import seconds
 
 #: Ours. None of them may ever be a parameter of an SDK's method; a test compares them.
@@ -25,6 +26,7 @@ NAMES: Final = frozenset(
         "on_failure",
         "on_lost",
         "notify",
+        "schema",
         "account",
         "attempts",
         "tenant",
@@ -34,7 +36,7 @@ NAMES: Final = frozenset(
 _NOT_A_REQUEST: Final = ("extra_headers", "extra_query", "extra_body", "timeout")
 
 
-def split(arguments: dict[str, Any]) -> dict[str, Any]:
+def split(arguments: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
     """`{"request": ..., "options": ...}` of a call's keyword arguments.
 
     Raises MissingTier, CallError (what cannot be sent, by place) or ValueError (a bad option).
@@ -48,6 +50,11 @@ def split(arguments: dict[str, Any]) -> dict[str, Any]:
             raise CallError(f"{name} belongs to a call that waits; a job cannot carry it")
     if request.pop("stream", None):
         raise CallError("stream is not possible here: the answer comes as one result")
+    schema = ours.pop("schema", None)
+    if schema is not None:
+        asked = ask(endpoint, schema, request)
+        request |= asked.parameters
+        ours["answer_schema"] = asked.checked
     return {"request": plain(request), "options": _options(ours)}
 
 

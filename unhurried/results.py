@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PrivateAttr
 
 from unhurried.contract import RESULT_SCHEMA, Tier
 from unhurried.errors import JobFailed, StaleResult, failure
+from unhurried.schemas import Schema, model_of
 
 _NANO_USD_PER_USD = 1_000_000_000
 
@@ -70,18 +71,27 @@ class Result(BaseModel):
     error: ErrorValue | None = None
 
     _fetch: Callable[[str], str] | None = PrivateAttr(default=None)
+    _model: type[BaseModel] | None = PrivateAttr(default=None)
 
     @classmethod
-    def parse(cls, value: Mapping[str, Any], *, fetch: Callable[[str], str] | None = None) -> Self:
+    def parse(
+        cls,
+        value: Mapping[str, Any],
+        *,
+        fetch: Callable[[str], str] | None = None,
+        schema: Schema | None = None,
+    ) -> Self:
         """Read a wire value. `fetch(result_id)` brings an output that travelled by reference.
 
-        Raises ValueError where the value is not one of ours.
+        With a pydantic model class as `schema`, `parsed` is an instance of it. Raises ValueError where
+        the value is not one of ours.
         """
         if not isinstance(value, Mapping) or value.get("schema") != RESULT_SCHEMA:
             msg = f"not a result of schema {RESULT_SCHEMA}: {type(value).__name__}"
             raise ValueError(msg)
         result = cls.model_validate(dict(value))
         result._fetch = fetch  # noqa: SLF001 - our own private attribute, on a fresh instance
+        result._model = model_of(schema)  # noqa: SLF001 - likewise
         return result
 
     @property
@@ -114,6 +124,17 @@ class Result(BaseModel):
             raise ValueError(msg)
         found: list[Any] = json.loads(self.output)
         return found
+
+    @property
+    def parsed(self) -> Any:
+        """The answer to a call with `schema=`: an instance of the model where its class is known here
+        (the Job that was published, or `Result.parse(value, schema=Model)`), else the plain dict.
+
+        Raises the job's own error; ValueError where the answer is no JSON, which a call with `schema=`
+        never returns; pydantic's ValidationError where validators of the model's own refuse it.
+        """
+        found = json.loads(self.output)
+        return found if self._model is None else self._model.model_validate(found)
 
     @property
     def cost_usd(self) -> Decimal | None:

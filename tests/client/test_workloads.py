@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from unhurried import CallerMisconfigured, CallError, MissingTier, UnknownWorkload
+from unhurried.contract import Endpoint
 from unhurried.options import split
 
 CALL = {
@@ -40,7 +41,7 @@ def test_a_workload_says_what_the_call_does_not(declared: Path) -> None:
     Tier, policy, attempts and deadline follow from the contract.
     """
     assert declared.exists()
-    options = split({**CALL, "workload": "notes"})["options"]
+    options = split({**CALL, "workload": "notes"}, Endpoint.MESSAGES)["options"]
 
     assert {
         "tier": "batch",
@@ -56,7 +57,9 @@ def test_the_call_wins_over_its_workload(declared: Path) -> None:
     What a call names itself is never overruled.
     """
     assert declared.exists()
-    options = split({**CALL, "workload": "notes", "tier": "sync", "on_failure": "raise"})["options"]
+    options = split(
+        {**CALL, "workload": "notes", "tier": "sync", "on_failure": "raise"}, Endpoint.MESSAGES
+    )["options"]
 
     assert "sync" == options["tier"]
     assert "on_failure" not in options
@@ -68,7 +71,7 @@ def test_an_unknown_workload_is_refused_at_the_call(declared: Path) -> None:
     """
     assert declared.exists()
     with pytest.raises(UnknownWorkload, match="declares: notes, open"):
-        split({**CALL, "workload": "nots", "tier": "batch"})
+        split({**CALL, "workload": "nots", "tier": "batch"}, Endpoint.MESSAGES)
 
 
 def test_a_model_outside_the_contract_is_refused_at_the_call(declared: Path) -> None:
@@ -77,7 +80,7 @@ def test_a_model_outside_the_contract_is_refused_at_the_call(declared: Path) -> 
     """
     assert declared.exists()
     with pytest.raises(CallError, match="may not ask 'claude-opus-5-5'"):
-        split({**CALL, "model": "claude-opus-5-5", "workload": "notes"})
+        split({**CALL, "model": "claude-opus-5-5", "workload": "notes"}, Endpoint.MESSAGES)
 
 
 def test_a_workload_without_a_tier_leaves_the_question_to_the_call(declared: Path) -> None:
@@ -86,7 +89,7 @@ def test_a_workload_without_a_tier_leaves_the_question_to_the_call(declared: Pat
     """
     assert declared.exists()
     with pytest.raises(MissingTier):
-        split({**CALL, "workload": "open"})
+        split({**CALL, "workload": "open"}, Endpoint.MESSAGES)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +112,13 @@ def test_a_file_that_cannot_be_meant_is_refused_by_place(
     monkeypatch.setenv("UNHURRIED_WORKLOADS", str(path))
 
     with pytest.raises(CallerMisconfigured, match=text):
-        split({**CALL, "workload": "a", "tier": "batch"})
+        split({**CALL, "workload": "a", "tier": "batch"}, Endpoint.MESSAGES)
 
 
 def test_without_a_file_a_workload_is_a_name() -> None:
     """
     Nothing has to be declared to begin.
     """
-    options = split({**CALL, "workload": "anything", "tier": "batch"})["options"]
+    options = split({**CALL, "workload": "anything", "tier": "batch"}, Endpoint.MESSAGES)["options"]
 
     assert {"tier": "batch", "workload": "anything"} == options
