@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     #: An intent older than this is a create whose reply was lost: never repeated.
     send_ttl_s: Seconds = 300
     sync_timeout_s: Seconds = 120
+    #: A create without a clear reply may show this long after it was sent; absent only after that.
+    settle_anthropic_s: Seconds = 1800
+    settle_openai_s: Seconds = 900
+    #: Between two looks for such a batch; absence takes two.
+    search_every_s: Seconds = 120
     #: USD per million tokens for models that the price list does not know:
     #: {"anthropic/some-model": [3.0, 15.0]} (input, output; batch is half of it).
     price_overrides: dict[str, tuple[float, float]] = {}

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
+from app.collector.strays import Strays
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
 from app.direct.answer import DirectAnswer
@@ -23,6 +24,7 @@ from app.notify.compose import Composer
 from app.notify.outbox import MailRules, Outbox
 from app.notify.smtp import SmtpSender
 from app.packer.pack import Packer
+from app.packer.search import Rhythm, Search
 from app.packer.submit import Spans, Submitter
 from app.policy.admission import Rules
 from app.policy.judging import Judge
@@ -124,7 +126,29 @@ def submitter() -> Submitter:
         deployment=config.deployment,
         spans=Spans(
             send_ttl=timedelta(seconds=config.send_ttl_s),
+            send_within=timedelta(
+                seconds=config.send_ttl_s - config.connect_timeout_s - 2 * config.create_timeout_s
+            ),
             first_poll=timedelta(seconds=config.poll_min_s),
+        ),
+    )
+
+
+@cache
+def search() -> Search:
+    """Looks for batches whose create got no clear reply."""
+    config = settings()
+    return Search(
+        engine=engine(),
+        providers=providers(),
+        spool_directory=config.spool_directory,
+        deployment=config.deployment,
+        rhythm=Rhythm(
+            settle={
+                "anthropic": timedelta(seconds=config.settle_anthropic_s),
+                "openai": timedelta(seconds=config.settle_openai_s),
+            },
+            again=timedelta(seconds=config.search_every_s),
         ),
     )
 
@@ -153,6 +177,20 @@ def collector(wake_completion: Callable[[], None]) -> Collector:
             longest=timedelta(seconds=config.poll_max_s),
         ),
         wake_completion=wake_completion,
+    )
+
+
+@cache
+def stray_batches() -> Strays:
+    """Ends and books batches of ours that nobody waits for."""
+    config = settings()
+    return Strays(
+        engine=engine(),
+        providers=providers(),
+        spool_directory=config.spool_directory,
+        judge=judge(),
+        shortest=timedelta(seconds=config.poll_min_s),
+        longest=timedelta(seconds=config.poll_max_s),
     )
 
 

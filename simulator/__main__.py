@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 
 from simulator.clock import Clock
+from simulator.connections import Protocol
 from simulator.server import build
 from simulator.store import Store
 
@@ -59,7 +60,11 @@ def main() -> None:
             listener.listen(_BACKLOG)
             _announce(arguments, listener.getsockname()[1])
             config = uvicorn.Config(
-                app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, lifespan="off"
+                app,
+                http=Protocol,
+                log_level="warning",
+                timeout_graceful_shutdown=_GRACE_S,
+                lifespan="off",
             )
             _Server(config, store).run(sockets=[listener])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from simulator.clock import Clock, rfc3339
-from simulator.fates import Fate, Finish, NotRun, Said
+from simulator.fates import Fate, Finish, NotRun, Said, Why
 from simulator.faults import Refused
 from simulator.prices import TABLE
 from simulator.problems import anthropic_error
@@ -63,6 +63,8 @@ def result_line(custom_id: str, fate: Fate, new_id: Callable[[str], str]) -> byt
         case Refused():
             error = anthropic_error(fate.kind, fate.message, new_id("req"))
             result = {"type": "errored", "error": error}
+        case NotRun(Why.NULL_ERROR):
+            result = {"type": "errored", "error": None}
         case NotRun():
             result = {"type": fate.why.value}
     return json.dumps({"custom_id": custom_id, "result": result}).encode() + b"\n"

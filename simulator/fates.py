@@ -54,6 +54,8 @@ class Why(StrEnum):
 
     EXPIRED = "expired"
     CANCELED = "canceled"
+    #: It failed, and nobody says why.
+    NULL_ERROR = "null-error"
 
 
 @dataclass(frozen=True, slots=True)

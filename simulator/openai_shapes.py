@@ -113,6 +113,8 @@ def result_line(
         case Refused():
             body = {"error": error(fate.kind, fate.message, fate.code)}
             line |= {"response": _http(fate.status, body, new_id("req")), "error": None}
+        case NotRun(Why.NULL_ERROR):
+            line |= {"response": _http(500, {"error": None}, new_id("req")), "error": None}
         case NotRun():
             code, message = _LINE_ERRORS[fate.why]
             line |= {"response": None, "error": {"code": code, "message": message}}

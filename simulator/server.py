@@ -10,6 +10,8 @@ from starlette.routing import Route
 from simulator import anthropic_shapes, openai_shapes
 from simulator.anthropic_wire import AnthropicWire
 from simulator.courtesies import Courtesies
+from simulator.mishandling import Mishandling
+from simulator.mishaps import Mishaps
 from simulator.openai_wire import OpenAIWire
 from simulator.prices import TABLE
 from simulator.problems import REQUEST_ID, ProblemError, answer, missing, provider_of, written
@@ -36,6 +38,7 @@ def build(
         seed()
 
     seed()
+    mishaps = Mishaps()
     reports = Reports(store, {"anthropic": anthropic, "openai": openai}, reset=reset)
     return Starlette(
         routes=[
@@ -44,8 +47,12 @@ def build(
             *TokenCounts(lenient=store.lenient).routes(),
             *_models(lenient=store.lenient),
             *reports.routes(),
+            *mishaps.routes(),
         ],
-        middleware=[Middleware(Courtesies, store=store, requests_per_minute=requests_per_minute)],
+        middleware=[
+            Middleware(Mishandling, store=store, mishaps=mishaps),
+            Middleware(Courtesies, store=store, requests_per_minute=requests_per_minute),
+        ],
         exception_handlers={
             ProblemError: answer,
             HTTPException: _not_served,

@@ -12,6 +12,7 @@ from simulator.books import BilledLine
 from simulator.fates import Fate, Fates, NotRun, Said, Why, digest
 from simulator.faults import Refused
 from simulator.prices import Tokens, nano_usd
+from simulator.shares import is_one_of
 from simulator.store import Batch, Counts, Store
 
 #: How often a long settling looks whether the process is to end.
@@ -61,7 +62,7 @@ class _Tally:
                     self._batch.provider, custom_id, digest(params), nanos, self._batch.id
                 )
                 self.lines.append(line)
-            case Refused():
+            case Refused() | NotRun(Why.NULL_ERROR):
                 self.counts.errored += 1
             case NotRun(Why.EXPIRED):
                 self.counts.expired += 1
@@ -106,6 +107,8 @@ def _write(store: Store, batch: Batch, wire: Wire, tally: _Tally, fates: Fates) 
             spool.seek(batch.offsets[index])
             custom_id, params = json.loads(spool.readline())
             fate = fates.of(batch.provider, params, batch=True) if index < ran else NotRun(cut)
+            if isinstance(fate, Said) and is_one_of(custom_id, batch.null_error_share):
+                fate = NotRun(Why.NULL_ERROR)
             tally.add(custom_id, params, fate)
             line, is_error = wire.render(custom_id, fate)
             (errors if is_error else results).write(line)

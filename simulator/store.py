@@ -48,6 +48,8 @@ class Batch:
     failures: list[dict[str, Any]] = field(default_factory=list)
     #: Prompt tokens by an estimate, which is what a limit on enqueued tokens counts.
     enqueued_tokens: int = 0
+    #: How many of its lines fail without a reason.
+    null_error_share: float = 0.0
     #: False for what exists from the start: nobody bought it.
     billed: bool = True
     counts: Counts = field(default_factory=Counts)

@@ -10,9 +10,10 @@ _WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
 
 @app.task(name="unhurried.wake.pack", ignore_result=True, shared=False)
 def pack() -> None:
-    """Make packs of what waits, and hand over every pack that may go."""
+    """Make packs of what waits, look for what was lost, and hand over every pack that may go."""
     wiring.packer().run()
-    if wiring.submitter().run():
+    found = wiring.search().run()
+    if wiring.submitter().run() or found:
         wake(app, "collect", COLLECT_QUEUE)
 
 
@@ -20,6 +21,7 @@ def pack() -> None:
 def collect() -> None:
     """Look at the batches that are due, and bring in those that have ended."""
     wiring.collector(_WAKE_COMPLETION).run()
+    wiring.stray_batches().run()
 
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)

@@ -15,8 +15,9 @@ from typing import BinaryIO
 from uuid import UUID
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 
-from app.ledger import admission, settling, submissions
+from app.ledger import admission, searching, settling, submissions
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
@@ -81,6 +82,8 @@ class BringIn:
         if token is None:
             return False
         found = survey(_seen(provider, file, submission), token=token, jobs=jobs)
+        if submission.proof is None and not self._is_confirmed(submission, found):
+            return False
         missing = open_jobs.keys() - found.chosen.keys()
         if missing and submission.downloads + 1 < self._thoroughness.downloads_max:
             self._retry_later(
@@ -91,6 +94,30 @@ class BringIn:
         self._settle(submission, [_Verdict(job, "", Missing()) for job in sorted(missing)])
         self._close(submission, found, len(missing))
         return True
+
+    def _is_confirmed(self, submission: Submission, found: Survey) -> bool:
+        """Whether the results of a batch that was only adopted are ours. If not, nothing of it is used."""
+        if not found.chosen and not found.strangers:
+            self._retry_later(submission, "the results hold no line yet", downloaded=True)
+            return False
+        try:
+            with self._engine.begin() as connection:
+                if found.chosen:
+                    searching.confirm(connection, submission)
+                else:
+                    searching.disown(connection, submission, at=ledger.now(connection))
+        except IntegrityError:
+            # The one open create of the workspace is another's just now.
+            self._retry_later(submission, "somebody else's batch; another create is open")
+            return False
+        if not found.chosen:
+            tell(
+                "disowned",
+                warning=True,
+                submission_id=str(submission.id),
+                provider_batch_id=submission.provider_batch_id,
+            )
+        return bool(found.chosen)
 
     def _settle_lines(
         self,

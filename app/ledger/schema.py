@@ -247,6 +247,9 @@ submission = Table(
     #: The newest batch the workspace had when the intent was recorded (Anthropic).
     Column("head_id", Text),
     Column("provider_batch_id", Text, unique=True),
+    #: How we know that this batch is ours: reply, mark or results. None is a batch that nothing else
+    #: can be: looked at, never touched, until its results tell.
+    Column("proof", Text),
     #: The provider's own word for where the batch is.
     Column("provider_status", Text),
     Column("provider_total", Integer),
@@ -281,6 +284,29 @@ submission = Table(
         postgresql_where=text("provider = 'anthropic' AND state IN ('sending', 'unknown')"),
     ),
     Index("ix_submission_live", "state", postgresql_where=text(_LIVE)),
+)
+
+#: A provider batch that no submission stands behind. Ours are cancelled, and booked once they have
+#: ended; other people's are remembered so that nobody looks into them again.
+stray = Table(
+    "stray",
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("provider_batch_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    #: Proven by a mark, a reply or results; never guessed.
+    Column("ours", Boolean, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _at("noted_at", nullable=False),
+    _at("poll_at", nullable=False),
+    #: When the provider was asked to end it.
+    _at("cancelled_at"),
+    #: When everything it cost was booked; at once for other people's.
+    _at("closed_at"),
+    PrimaryKeyConstraint("provider", "provider_batch_id"),
+    Index("ix_stray_open", "poll_at", postgresql_where=text("closed_at IS NULL")),
 )
 
 #: One try of one job, numbered from 1.

@@ -30,6 +30,7 @@ class Submission:
     sha256: str | None
     file_id: str | None
     provider_batch_id: str | None
+    proof: str | None
     provider_status: str | None
     created_at: datetime
     accepted_at: datetime | None
@@ -39,7 +40,7 @@ class Submission:
 
 _OWN = (
     "id token pack_id attempt provider account workspace state sha256 file_id provider_batch_id "
-    "provider_status created_at accepted_at downloads refusals"
+    "proof provider_status created_at accepted_at downloads refusals"
 )
 _COLUMNS = (
     *(schema.submission.c[name] for name in _OWN.split()),

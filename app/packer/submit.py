@@ -1,9 +1,10 @@
 """Hand packs over to providers, each at most once.
 
 Record the intent (commit) -> create (no transaction open, no retry) -> record the answer (commit,
-guarded). A reply that was lost leaves the submission `unknown`: it is never repeated.
+guarded). A reply that was lost leaves the submission `unknown`: it is never repeated, but looked for.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from app.ledger import engine as ledger
-from app.ledger import giving_back, locks, submissions
+from app.ledger import giving_back, locks, strays, submissions
+from app.ledger.searching import Proof
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.packer.spool import Spool
@@ -47,6 +49,8 @@ class Spans:
     """How long an intent lives and how soon a batch is first looked at."""
 
     send_ttl: timedelta
+    #: From the intent to the first byte; the rest of `send_ttl` is the create's.
+    send_within: timedelta
     first_poll: timedelta = timedelta(seconds=_FIRST_POLL_S)
 
 
@@ -93,8 +97,12 @@ class Submitter:
     def _hand_over(self, submission: Submission, provider: Provider) -> bool:
         with self._spool.body(submission, provider) as body:
             handover = self._prepare(submission, provider, body.path, body.sha256)
+            started_s = time.monotonic()
             if handover is None or not self._intend(submission, provider, handover):
                 return False
+            # A process that slept here must not wake and send what others look for by now.
+            if time.monotonic() - started_s > self._spans.send_within.total_seconds():
+                return self._record(submission, NotTaken(reason="too late to be sent"))
             reply = provider.create(handover)
         return self._record(submission, reply)
 
@@ -179,26 +187,44 @@ class Submitter:
     def _accepted(self, submission: Submission, reply: Accepted) -> None:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
-            submissions.advance(
+            moved = submissions.advance(
                 connection,
                 submission.id,
                 expected=(SubmissionState.SENDING, SubmissionState.UNKNOWN),
                 to=SubmissionState.ACCEPTED,
                 provider_batch_id=reply.provider_batch_id,
+                proof=Proof.REPLY,
                 provider_status=reply.status,
                 accepted_at=now,
                 observed_at=now,
                 expires_at=reply.expires_at,
                 poll_at=now + self._spans.first_poll,
             )
+            known = moved or self._is_known(connection, submission, reply.provider_batch_id)
+            if not known:
+                reason = "its reply came after it had been given up"
+                strays.note(
+                    connection,
+                    submission,
+                    reply.provider_batch_id,
+                    ours=True,
+                    reason=reason,
+                    at=now,
+                )
         tell(
-            "submitted",
+            "submitted" if known else "stray_noted",
+            warning=not known,
             submission_id=str(submission.id),
             provider=submission.provider,
             provider_batch_id=reply.provider_batch_id,
             jobs_count=submission.jobs_count,
             request_id=reply.request_id,
         )
+
+    def _is_known(self, connection: Connection, submission: Submission, batch_id: str) -> bool:
+        """Whether a search adopted the very batch whose reply comes only now."""
+        current = submissions.find(connection, submission.id)
+        return current is not None and current.provider_batch_id == batch_id
 
     def _not_taken(self, submission: Submission, reply: NotTaken) -> None:
         wait_s = reply.retry_after_s or min(_BACKOFF_S * 2.0**submission.refusals, _BACKOFF_MAX_S)

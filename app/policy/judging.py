@@ -66,20 +66,25 @@ class Judge:
         move = next_move(
             outcome, standing, prices=prices, now=now, first_backoff=self._first_backoff
         )
+        return Judged(move, self.charge(outcome, bill, job_id=standing.job_id))
+
+    def charge(self, outcome: Outcome, bill: Bill, *, job_id: UUID | None) -> Charge | None:
+        """What an outcome cost, whatever becomes of its job; None where it was not billed."""
+        usage = billed_usage(outcome)
         if usage is None:
-            return Judged(move, None)
-        charge = Charge(
+            return None
+        model = outcome.model if isinstance(outcome, Answered) else bill.model
+        return Charge(
             source=bill.source,
             line=bill.line,
             provider=bill.provider,
             account=bill.account,
-            job_id=standing.job_id,
+            job_id=job_id,
             model=model,
             batch=bill.batch,
             usage=usage,
-            nano_usd=prices.cost_nano_usd,
+            nano_usd=self._price(bill.provider, model, usage, batch=bill.batch),
         )
-        return Judged(move, charge)
 
     def _price(self, provider: str, model: str, usage: Usage | None, *, batch: bool) -> int | None:
         if usage is None:

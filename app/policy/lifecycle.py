@@ -33,21 +33,21 @@ class SubmissionState(StrEnum):
     """Where a handing-over is.
 
     planned -> (uploaded ->) sending -> accepted -> collected; a definite no goes back to planned or
-    uploaded; a lost reply goes to unknown and stays.
+    uploaded; a lost reply goes to unknown, and from there to accepted (found) or absent (proven).
     """
 
     PLANNED = "planned"
     UPLOADED = "uploaded"
     #: The intent is committed: from here on the provider may have the batch.
     SENDING = "sending"
-    #: The reply was lost: the provider may have the batch. Never repeated.
+    #: The reply was lost: the provider may have the batch. Never repeated: looked for.
     UNKNOWN = "unknown"
     ACCEPTED = "accepted"
     #: Every line is settled.
     COLLECTED = "collected"
     #: The provider refused the body for good; its jobs went to smaller packs or failed.
     REJECTED = "rejected"
-    #: Looked for and proven not to exist.
+    #: Looked for and proven not to exist; its pack has another submission.
     ABSENT = "absent"
     #: The provider refused the batch in validation: nothing ran.
     VOID = "void"

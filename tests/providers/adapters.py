@@ -8,12 +8,12 @@ KINDS: tuple[type[Adapter], ...] = (AnthropicProvider, OpenAIProvider)
 ENDPOINTS = {"anthropic": "messages", "openai": "responses"}
 
 
-def build(kind: type[Adapter], url: str) -> Adapter:
+def build(kind: type[Adapter], url: str, *, deployment: str = "dep123") -> Adapter:
     base = url if kind is AnthropicProvider else f"{url}/v1"
     return kind(
         api_key="key",
         base_url=base,
-        deployment="dep123",
+        deployment=deployment,
         connect_timeout_s=1,
         create_timeout_s=2,
         sync_timeout_s=2,

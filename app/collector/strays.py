@@ -1,0 +1,128 @@
+"""End batches of ours that nobody waits for, and book what they cost."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final
+
+from sqlalchemy import Engine
+
+from app.ledger import engine as ledger
+from app.ledger import locks, settling, strays
+from app.ledger.strays import Stray
+from app.observe.log import tell
+from app.policy.judging import Bill, Charge, Judge
+from app.policy.names import parse_custom_id
+from app.policy.polling import next_poll
+from app.providers.port import BatchReport, Downloaded, Line, Phase, PollReply, Provider
+
+#: Strays that one run looks at; there should never be any.
+_LOOKS_MAX: Final = 50
+_LINES_MAX: Final = 500
+
+
+class Strays:
+    """Cancels and books. Safe to repeat, to kill anywhere and to run twice at once."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        providers: Mapping[tuple[str, str], Provider],
+        spool_directory: Path,
+        judge: Judge,
+        shortest: timedelta,
+        longest: timedelta,
+    ) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._spool_directory = spool_directory
+        self._judge = judge
+        self._shortest = shortest
+        self._longest = longest
+
+    def run(self) -> int:
+        """Look at every stray that is due; how many were booked whole."""
+        with self._engine.begin() as connection:
+            found = strays.due(connection, at=ledger.now(connection), limit=_LOOKS_MAX)
+        return sum(self._one(stray) for stray in found)
+
+    def _one(self, stray: Stray) -> bool:
+        provider = self._providers.get((stray.provider, stray.account))
+        with locks.only_one(self._engine, f"stray:{stray.provider_batch_id}") as mine:
+            if not mine or provider is None:
+                return False
+            reply = self._look(stray, provider)
+            if not isinstance(reply, BatchReport) or reply.phase is Phase.RUNNING:
+                self._later(stray)
+                return False
+            return self._book(stray, provider, reply)
+
+    def _look(self, stray: Stray, provider: Provider) -> PollReply:
+        """Ask for its end once; afterwards only how it is."""
+        reply = provider.poll(stray.provider_batch_id)
+        running = isinstance(reply, BatchReport) and reply.phase is Phase.RUNNING
+        if not running or stray.cancelled_at is not None:
+            return reply
+        reply = provider.cancel(stray.provider_batch_id)
+        if isinstance(reply, BatchReport):
+            with self._engine.begin() as connection:
+                strays.update_one(connection, stray, cancelled_at=ledger.now(connection))
+            tell(
+                "stray_cancelled",
+                warning=True,
+                provider=stray.provider,
+                provider_batch_id=stray.provider_batch_id,
+            )
+        return reply
+
+    def _book(self, stray: Stray, provider: Provider, report: BatchReport) -> bool:
+        self._spool_directory.mkdir(parents=True, exist_ok=True)
+        booked = 0
+        with TemporaryFile(dir=self._spool_directory) as file:
+            if not isinstance(provider.download(report, file), Downloaded):
+                self._later(stray)
+                return False
+            charges = self._charges(stray, provider, file)
+            while chunk := list(islice(charges, _LINES_MAX)):
+                with self._engine.begin() as connection:
+                    settling.book(connection, chunk, at=ledger.now(connection))
+                booked += len(chunk)
+        with self._engine.begin() as connection:
+            strays.update_one(connection, stray, closed_at=ledger.now(connection))
+        tell(
+            "stray_booked",
+            warning=True,
+            provider=stray.provider,
+            provider_batch_id=stray.provider_batch_id,
+            lines_count=booked,
+        )
+        return True
+
+    def _charges(self, stray: Stray, provider: Provider, file: BinaryIO) -> Iterator[Charge]:
+        file.seek(0)
+        for line in provider.read_lines(file, endpoint=stray.endpoint):
+            if not isinstance(line, Line):
+                continue
+            parts = parse_custom_id(line.custom_id)
+            bill = Bill(
+                source=f"batch:{stray.provider_batch_id}",
+                line=line.custom_id,
+                provider=stray.provider,
+                account=stray.account,
+                model=stray.model,
+                batch=True,
+            )
+            charge = self._judge.charge(
+                line.outcome, bill, job_id=parts.job_id if parts is not None else None
+            )
+            if charge is not None:
+                yield charge
+
+    def _later(self, stray: Stray) -> None:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            wait = next_poll(now - stray.noted_at, shortest=self._shortest, longest=self._longest)
+            strays.update_one(connection, stray, poll_at=now + wait)

@@ -1,0 +1,155 @@
+"""Submissions whose create got no clear reply, and what a look for their batch has found."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import uuid4
+
+from sqlalchemy import Connection, select, text
+
+from app.ledger import packs, schema, strays, submissions
+from app.ledger.submissions import Submission
+from app.policy.lifecycle import SubmissionState
+from app.policy.packing import LaneKey
+
+
+class Proof(StrEnum):
+    """How a batch is known to be ours."""
+
+    REPLY = "reply"
+    #: Our metadata, or our input file.
+    MARK = "mark"
+    #: Our custom_ids in its results.
+    RESULTS = "results"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unknown:
+    """A submission that may have become a batch, and the bounds of a look for it."""
+
+    submission: Submission
+    #: The newest batch that the workspace had when the intent was recorded.
+    head_id: str | None
+    sent_at: datetime
+    #: No byte of the create can have left us after this moment.
+    not_after: datetime
+    absent_noted_at: datetime | None
+
+
+def due(connection: Connection, *, at: datetime, limit: int) -> list[Unknown]:
+    """Unknown submissions whose next look is due at `at`, the longest unknown first."""
+    table = schema.submission
+    rows = connection.execute(
+        select(table.c.id, table.c.head_id, table.c.sent_at, table.c.not_after)
+        .add_columns(table.c.absent_noted_at)
+        .where(table.c.state == SubmissionState.UNKNOWN)
+        .where((table.c.poll_at.is_(None)) | (table.c.poll_at <= at))
+        .order_by(table.c.sent_at)
+        .limit(limit)
+    ).all()
+    found = []
+    for row in rows:
+        submission = submissions.find(connection, row.id)
+        assert submission is not None
+        found.append(
+            Unknown(
+                submission=submission,
+                head_id=row.head_id,
+                sent_at=row.sent_at,
+                not_after=row.not_after,
+                absent_noted_at=row.absent_noted_at,
+            )
+        )
+    return found
+
+
+def taken(connection: Connection, provider: str, batch_ids: Collection[str]) -> set[str]:
+    """Which of these batches are known: another submission's, strays of ours, other people's."""
+    rows = connection.execute(
+        text("""
+            SELECT provider_batch_id FROM submission
+            WHERE provider = :provider AND provider_batch_id = ANY(:ids)
+            UNION
+            SELECT provider_batch_id FROM stray
+            WHERE provider = :provider AND provider_batch_id = ANY(:ids)
+        """),
+        {"provider": provider, "ids": list(batch_ids)},
+    )
+    return set(rows.scalars())
+
+
+def adopt(
+    connection: Connection,
+    submission: Submission,
+    batch_id: str,
+    *,
+    proof: Proof | None,
+    at: datetime,
+) -> bool:
+    """Take a batch for this submission's; it is polled from now on. Whether it moved.
+
+    `proof` None is a batch that nothing else can be: its results must confirm it.
+    """
+    return submissions.advance(
+        connection,
+        submission.id,
+        expected=SubmissionState.UNKNOWN,
+        to=SubmissionState.ACCEPTED,
+        provider_batch_id=batch_id,
+        proof=proof,
+        accepted_at=at,
+        poll_at=at,
+        last_error=None,
+    )
+
+
+def disown(connection: Connection, submission: Submission, *, at: datetime) -> bool:
+    """Take back an adoption that the results contradict; it is looked for again. Whether it moved.
+
+    Raises IntegrityError where another create of the workspace is open meanwhile: repeat it later.
+    """
+    moved = submissions.advance(
+        connection,
+        submission.id,
+        expected=SubmissionState.ACCEPTED,
+        to=SubmissionState.UNKNOWN,
+        provider_batch_id=None,
+        poll_at=at,
+        last_error=f"batch {submission.provider_batch_id} is somebody else's",
+    )
+    if moved and submission.provider_batch_id is not None:
+        strays.note(
+            connection,
+            submission,
+            submission.provider_batch_id,
+            ours=False,
+            reason="its results carry none of our ids",
+            at=at,
+        )
+    return moved
+
+
+def confirm(connection: Connection, submission: Submission) -> None:
+    """The results carry our ids."""
+    submissions.note(connection, submission.id, proof=Proof.RESULTS)
+
+
+def declare_absent(connection: Connection, submission: Submission, *, at: datetime) -> bool:
+    """Nothing was made and nothing will be: hand the same pack over anew. Whether it moved."""
+    moved = submissions.advance(
+        connection,
+        submission.id,
+        expected=SubmissionState.UNKNOWN,
+        to=SubmissionState.ABSENT,
+        last_error="looked for twice after the settle time, and not found",
+        ended_at=at,
+    )
+    if moved:
+        lane = LaneKey(
+            submission.provider, submission.account, submission.endpoint, submission.model
+        )
+        packs.plan_submission(
+            connection, submission.pack_id, uuid4(), lane, attempt=submission.attempt + 1, at=at
+        )
+    return moved

@@ -1,0 +1,90 @@
+"""Provider batches that no submission stands behind: ours to be booked, others' to be left alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, text, update
+
+from app.ledger import schema
+from app.ledger.submissions import Submission
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stray:
+    """A batch of ours that nobody waits for."""
+
+    provider: str
+    provider_batch_id: str
+    account: str
+    endpoint: str
+    model: str
+    noted_at: datetime
+    cancelled_at: datetime | None
+
+
+def note(
+    connection: Connection,
+    submission: Submission,
+    batch_id: str,
+    *,
+    ours: bool,
+    reason: str,
+    at: datetime,
+) -> bool:
+    """Remember a batch that no submission stands behind; whether it is new.
+
+    One of ours is left to be cancelled and booked. May be repeated.
+    """
+    return bool(
+        connection.execute(
+            text("""
+                INSERT INTO stray (provider, provider_batch_id, account, ours, endpoint, model, reason,
+                                   noted_at, poll_at, closed_at)
+                VALUES (:provider, :batch_id, :account, :ours, :endpoint, :model, :reason, :at, :at,
+                        CASE WHEN :ours THEN NULL ELSE CAST(:at AS timestamptz) END)
+                ON CONFLICT DO NOTHING
+            """),
+            {
+                "provider": submission.provider,
+                "batch_id": batch_id,
+                "account": submission.account,
+                "ours": ours,
+                "endpoint": submission.endpoint,
+                "model": submission.model,
+                "reason": reason,
+                "at": at,
+            },
+        ).rowcount
+    )
+
+
+def due(connection: Connection, *, at: datetime, limit: int) -> list[Stray]:
+    """Open strays of ours whose next look is due at `at`, the most overdue first."""
+    table = schema.stray
+    rows = connection.execute(
+        select(
+            table.c.provider,
+            table.c.provider_batch_id,
+            table.c.account,
+            table.c.endpoint,
+            table.c.model,
+            table.c.noted_at,
+            table.c.cancelled_at,
+        )
+        .where(table.c.closed_at.is_(None))
+        .where(table.c.poll_at <= at)
+        .order_by(table.c.poll_at)
+        .limit(limit)
+    )
+    return [Stray(**row._asdict()) for row in rows]
+
+
+def update_one(connection: Connection, stray: Stray, **fields: Any) -> None:
+    """Record what was seen or done: `poll_at`, `cancelled_at`, `closed_at`."""
+    connection.execute(
+        update(schema.stray)
+        .where(schema.stray.c.provider == stray.provider)
+        .where(schema.stray.c.provider_batch_id == stray.provider_batch_id)
+        .values(**fields)
+    )
