@@ -54,6 +54,11 @@ class OnFailure(StrEnum):
     RAISE = "raise"
     #: The Celery task succeeds with an error value: a chord of hundreds survives three bad lines.
     RETURN = "return"
+    #: An answer that is refused, cut or of another form is asked for again, up to `attempts`, and paid
+    #: for again; then as `raise`.
+    RETRY = "retry"
+    #: As `return`, and the value says `dropped`: whoever reads many leaves it out.
+    DROP = "drop"
 
 
 class OnLost(StrEnum):

@@ -41,8 +41,8 @@ class Usage(BaseModel):
 class Result(BaseModel):
     """One job's end, as the caller's task, chord body or view receives it.
 
-    Exactly one of `error` and an output is there: `ok` says which. Times are aware UTC; freshness
-    counts from `as_of`, the moment the input was true, not from when the model answered.
+    `ok` says whether there is an answer that can be used. Times are aware UTC; freshness counts from
+    `as_of`, the moment the input was true, not from when the model answered.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
@@ -56,7 +56,8 @@ class Result(BaseModel):
     workload: str | None = None
     subject: str | None = None
     key: str | None = None
-    #: answered, refused, truncated, paused or incomplete; None where there is an error.
+    #: answered, or what else was billed: refused, truncated, paused, incomplete, mismatch. None where
+    #: nothing was answered.
     outcome: str | None = None
     output_text: str | None = Field(None, alias="output")
     #: Set instead of `output` where it is longer than 256 KB: the id under which Redis holds it.
@@ -69,6 +70,8 @@ class Result(BaseModel):
     effective_until: AwareDatetime | None = None
     provider_request_id: str | None = None
     error: ErrorValue | None = None
+    #: The call's policy is to leave it out where it failed (`on_failure="drop"`).
+    dropped: bool = False
 
     _fetch: Callable[[str], str] | None = PrivateAttr(default=None)
     _model: type[BaseModel] | None = PrivateAttr(default=None)
@@ -104,14 +107,15 @@ class Result(BaseModel):
         """The model's text. Raises the job's own error where there is none."""
         if self.error is not None:
             raise self.failure()
-        if self.output_text is None and self.output_ref is not None:
-            if self._fetch is None:
-                msg = (
-                    "this output travels by reference: parse it with Result.parse(value, fetch=...)"
-                )
-                raise ValueError(msg)
-            return self._fetch(self.output_ref)
-        return self.output_text or ""
+        return self._text() or ""
+
+    @property
+    def partial(self) -> str | None:
+        """What the model said although it is not what was asked for: cut, refused, of another form.
+
+        None where it said nothing. Of an answer that can be used, it is `output`.
+        """
+        return self._text()
 
     @property
     def vectors(self) -> list[Any]:
@@ -142,6 +146,14 @@ class Result(BaseModel):
         if self.cost_nano_usd is None:
             return None
         return Decimal(self.cost_nano_usd) / _NANO_USD_PER_USD
+
+    def _text(self) -> str | None:
+        if self.output_text is not None or self.output_ref is None:
+            return self.output_text
+        if self._fetch is None:
+            msg = "this output travels by reference: parse it with Result.parse(value, fetch=...)"
+            raise ValueError(msg)
+        return self._fetch(self.output_ref)
 
     def failure(self) -> JobFailed:
         """The exception that says why there is no answer. Raises ValueError where there is one."""

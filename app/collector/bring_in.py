@@ -78,19 +78,19 @@ class BringIn:
     def _bring_in(self, submission: Submission, provider: Provider, file: BinaryIO) -> bool:
         with self._engine.begin() as connection:
             token, jobs = settling.tokens(connection, submission.pack_id)
-            open_jobs = settling.standings(connection, submission.pack_id)
+            open_jobs = settling.open_jobs(connection, submission.pack_id)
         if token is None:
             return False
         found = survey(_seen(provider, file, submission), token=token, jobs=jobs)
         if submission.proof is None and not self._is_confirmed(submission, found):
             return False
-        missing = open_jobs.keys() - found.chosen.keys()
+        missing = open_jobs - found.chosen.keys()
         if missing and submission.downloads + 1 < self._thoroughness.downloads_max:
             self._retry_later(
                 submission, f"{len(missing)} lines are not there yet", downloaded=True
             )
             return False
-        self._settle_lines(submission, provider, file, found, open_jobs.keys())
+        self._settle_lines(submission, provider, file, found, open_jobs)
         self._settle(submission, [_Verdict(job, "", Missing()) for job in sorted(missing)])
         self._close(submission, found, len(missing))
         return True
@@ -153,7 +153,7 @@ class BringIn:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             standings = settling.standings(
-                connection, submission.pack_id, only=[verdict.job_id for verdict in verdicts]
+                connection, submission.pack_id, [verdict.job_id for verdict in verdicts]
             )
             judged = [
                 self._judge.judge(

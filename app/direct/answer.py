@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
 from app.direct.record import Recorder
-from app.ledger.direct import DirectRecord
-from app.policy import admission, ends
+from app.ledger.direct import Billed, DirectRecord
+from app.policy import admission, ends, flaws
 from app.policy.admission import JobDraft, Refusal, Rules
-from app.policy.ends import End, Failure, Value
-from app.policy.outcomes import Answered, Outcome, Rejected, Transient
+from app.policy.ends import End
+from app.policy.judging import billed_usage
+from app.policy.outcomes import Answered, Outcome, Transient
 from app.policy.pricing import Overrides, price
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
-from unhurried.contract import RESULT_SCHEMA, Endpoint, OnFailure
+from unhurried.contract import Endpoint, OnFailure
 
 #: Tries after a definite no. A reply that was lost is never tried again: it may have been paid for.
 _TRIES_MAX: Final = 4
@@ -81,21 +82,24 @@ class DirectAnswer:
         if provider is None:
             message = f"no key is configured for account {draft.account!r} at {draft.provider}"
             return _failed("no_key", message, draft.on_failure)
-        reply = self._try(provider, draft)
-        match reply:
-            case Direct():
-                return self._ended(call, draft, reply.outcome)
-            case NotTaken():
-                return _failed("not_taken", reply.reason, draft.on_failure, retryable=True)
-            case LaneClosed():
-                return _failed(reply.code, reply.message, draft.on_failure)
-            case Ambiguous():
-                return _failed("answer_lost", reply.reason, draft.on_failure, retryable=True)
-            case _:
-                assert_never(reply)
-
-    def _try(self, provider: Provider, draft: JobDraft) -> DirectReply:
         until = time.monotonic() + self._timeout_s
+        ended: Outcome | None = None
+        billed: list[Billed | None] = []
+        while True:
+            reply = self._try(provider, draft, until)
+            if not isinstance(reply, Direct):
+                # An answer that is not what was asked for is still more than none.
+                return (
+                    _cut_off(reply, draft)
+                    if ended is None
+                    else self._end(call, draft, ended, billed)
+                )
+            ended = flaws.checked(reply.outcome, draft.answer_schema)
+            billed.append(self._bill(draft, ended))
+            if not _again(draft, ended, len(billed)) or time.monotonic() >= until:
+                return self._end(call, draft, ended, billed)
+
+    def _try(self, provider: Provider, draft: JobDraft, until: float) -> DirectReply:
         for number in range(_TRIES_MAX):
             full = self._wait_for_limit(draft, until)
             if full is not None:
@@ -124,26 +128,44 @@ class DirectAnswer:
                 return NotTaken(reason=reason, retry_after_s=wait_s)
             self._sleep(min(wait_s, _LIMIT_LOOK_S))
 
-    def _ended(self, call: Call, draft: JobDraft, outcome: Outcome) -> End:
-        record = self._price(call, draft, outcome)
-        self._recorder.record(record)
-        return ends.of_job(record.job_end(), draft.on_failure)
-
-    def _price(self, call: Call, draft: JobDraft, outcome: Outcome) -> DirectRecord:
-        usage = outcome.usage if isinstance(outcome, Answered | Rejected | Transient) else None
-        model = outcome.model if isinstance(outcome, Answered) else draft.model
-        nano_usd = None
-        if usage is not None:
-            nano_usd = price(draft.provider, model, usage, batch=False, overrides=self._overrides)
-        return DirectRecord(
+    def _end(
+        self, call: Call, draft: JobDraft, outcome: Outcome, billed: Sequence[Billed | None]
+    ) -> End:
+        record = DirectRecord(
             task_id=call.task_id,
             draft=draft,
             outcome=outcome,
-            usage=usage,
-            model=model,
-            cost_nano_usd=nano_usd,
+            attempts=tuple(billed),
             ended_at=datetime.now(UTC),
         )
+        self._recorder.record(record)
+        return ends.of_job(record.job_end(), draft.on_failure)
+
+    def _bill(self, draft: JobDraft, outcome: Outcome) -> Billed | None:
+        usage = billed_usage(outcome)
+        if usage is None:
+            return None
+        model = outcome.model if isinstance(outcome, Answered) else draft.model
+        nano_usd = price(draft.provider, model, usage, batch=False, overrides=self._overrides)
+        return Billed(usage=usage, model=model, nano_usd=nano_usd)
+
+
+def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:
+    """Whether the call's policy is to ask again for what was not whole."""
+    failed = flaws.flaw(outcome) is not None or isinstance(outcome, Transient)
+    return draft.on_failure is OnFailure.RETRY and failed and attempts < draft.attempts_max
+
+
+def _cut_off(reply: NotTaken | LaneClosed | Ambiguous, draft: JobDraft) -> End:
+    match reply:
+        case NotTaken():
+            return _failed("not_taken", reply.reason, draft.on_failure, retryable=True)
+        case LaneClosed():
+            return _failed(reply.code, reply.message, draft.on_failure)
+        case Ambiguous():
+            return _failed("answer_lost", reply.reason, draft.on_failure, retryable=True)
+        case _:
+            assert_never(reply)
 
 
 def _account(draft: JobDraft) -> Account:
@@ -152,6 +174,4 @@ def _account(draft: JobDraft) -> Account:
 
 def _failed(code: str, message: str, on_failure: OnFailure, *, retryable: bool = False) -> End:
     error = {"code": code, "message": message, "retryable": retryable}
-    if on_failure is OnFailure.RETURN:
-        return Value({"schema": RESULT_SCHEMA, "error": error})
-    return Failure(error)
+    return ends.without_answer(error, on_failure)

@@ -13,12 +13,22 @@ from app.ledger import schema
 from app.ledger.moves import result_id
 from app.policy.admission import JobDraft
 from app.policy.ends import JobEnd
+from app.policy.flaws import flaw
 from app.policy.lifecycle import ENDED, JobState
 from app.policy.outcomes import Answered, Outcome, Usage, outcome_name
 from app.policy.tickets import TicketState
 
-#: The attempt that a direct call is.
-_ATTEMPT = 1
+#: Rows to insert, by table.
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Billed:
+    """What one attempt was billed for. `nano_usd` None is an unknown price, never a free one."""
+
+    usage: Usage
+    model: str
+    nano_usd: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,16 +37,15 @@ class DirectRecord:
 
     task_id: str
     draft: JobDraft
+    #: How the last attempt ended.
     outcome: Outcome
-    #: What was billed; None where nothing was.
-    usage: Usage | None
-    model: str
-    cost_nano_usd: int | None
+    #: Every attempt in order, at least one; None for what was not billed.
+    attempts: tuple[Billed | None, ...]
     ended_at: datetime
 
-    def rows(self) -> dict[str, dict[str, Any] | None]:
+    def rows(self) -> Rows:
         """The rows to insert, by table: plain values, so that they can wait outside the ledger."""
-        return {"job": self._job(), "ticket": self._ticket(), "charge": self._charge()}
+        return {"job": [self._job()], "ticket": [self._ticket()], "charge": self._charges()}
 
     def job_end(self) -> JobEnd:
         """How the job ended, as its caller is told."""
@@ -48,26 +57,26 @@ class DirectRecord:
     def _job(self) -> dict[str, Any]:
         draft = self.draft
         row: dict[str, Any] = {
-            name: value
-            for name, value in asdict(draft).items()
-            if name not in {"on_failure", "notify"}
+            name: value for name, value in asdict(draft).items() if name != "notify"
         }
         effective = draft.effective_for_s
+        last = self.attempts[-1]
+        cost_nano_usd = last.nano_usd if last is not None else None
         row |= {
             "request_bytes": len(draft.request),
             "state": JobState.FAILED,
             "outcome": outcome_name(self.outcome),
-            "attempt": _ATTEMPT,
+            "attempt": len(self.attempts),
             "admitted_at": draft.ready_at,
             "produced_at": self.ended_at,
             "settled_at": self.ended_at,
-            "result_id": result_id(draft.id, _ATTEMPT),
-            "cost_nano_usd": self.cost_nano_usd,
-            "sync_cost_nano_usd": self.cost_nano_usd,
+            "result_id": result_id(draft.id, len(self.attempts)),
+            "cost_nano_usd": cost_nano_usd,
+            "sync_cost_nano_usd": cost_nano_usd,
             "effective_until": draft.as_of + timedelta(seconds=effective) if effective else None,
         }
         if isinstance(self.outcome, Answered):
-            return row | _answered(self.outcome, self.usage)
+            return row | _answered(self.outcome)
         return row | {
             "error_code": getattr(self.outcome, "code", outcome_name(self.outcome)),
             "error_message": getattr(self.outcome, "message", "").replace("\0", ""),
@@ -96,40 +105,50 @@ class DirectRecord:
             "completed_at": self.ended_at,
         }
 
-    def _charge(self) -> dict[str, Any] | None:
-        if self.usage is None:
-            return None
+    def _charges(self) -> list[dict[str, Any]]:
+        numbered = enumerate(self.attempts, 1)
+        return [self._charge(number, one) for number, one in numbered if one is not None]
+
+    def _charge(self, number: int, billed: Billed) -> dict[str, Any]:
         return {
             "source": f"direct:{self.task_id}",
-            "line": str(_ATTEMPT),
+            "line": str(number),
             "provider": self.draft.provider,
             "account": self.draft.account,
             "tenant": self.draft.tenant,
             "job_id": self.draft.id,
-            "model": self.model,
+            "model": billed.model,
             "batch": False,
-            "usage": json.dumps(asdict(self.usage)).encode(),
-            "nano_usd": self.cost_nano_usd,
+            "usage": json.dumps(asdict(billed.usage)).encode(),
+            "nano_usd": billed.nano_usd,
             "booked_at": self.ended_at,
         }
 
 
-def _answered(answer: Answered, usage: Usage | None) -> dict[str, Any]:
-    return {
+def _answered(answer: Answered) -> dict[str, Any]:
+    row = {
         "state": JobState.SUCCEEDED,
         "answer": answer.body,
         "output": answer.output.encode("utf-8", "replace"),
-        "usage": json.dumps(asdict(usage)).encode() if usage else None,
+        "usage": json.dumps(asdict(answer.usage)).encode(),
         "model_answered": answer.model,
         "provider_request_id": answer.request_id,
     }
+    wrong = flaw(answer)
+    if wrong is None:
+        return row
+    return row | {
+        "state": JobState.FAILED,
+        "error_code": wrong.code,
+        "error_message": wrong.message,
+        "error_retryable": wrong.retryable,
+    }
 
 
-def insert_rows(connection: Connection, rows: dict[str, dict[str, Any] | None]) -> None:
+def insert_rows(connection: Connection, rows: Rows) -> None:
     """Record one direct call. May be repeated without effect."""
     for name in ("job", "ticket", "charge"):
-        row = rows.get(name)
-        if row is not None:
+        for row in rows.get(name) or ():
             connection.execute(
                 insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
             )

@@ -41,12 +41,17 @@ _FAIL = text("""
     UPDATE job SET
       state = m.state, outcome = m.outcome, error_code = m.code, error_message = m.message,
       error_retryable = m.retryable, provider_request_id = m.request_id, result_id = m.result_id,
+      answer = m.answer, output = m.output, usage = m.usage, model_answered = m.model,
+      cost_nano_usd = m.cost, sync_cost_nano_usd = m.sync_cost,
       produced_at = :at, settled_at = :at
     FROM unnest(
       CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:states AS text[]),
       CAST(:outcomes AS text[]), CAST(:codes AS text[]), CAST(:messages AS text[]),
-      CAST(:retryables AS boolean[]), CAST(:request_ids AS text[]), CAST(:result_ids AS uuid[])
-    ) AS m(id, attempt, state, outcome, code, message, retryable, request_id, result_id)
+      CAST(:retryables AS boolean[]), CAST(:request_ids AS text[]), CAST(:result_ids AS uuid[]),
+      CAST(:answers AS bytea[]), CAST(:outputs AS bytea[]), CAST(:usages AS bytea[]),
+      CAST(:models AS text[]), CAST(:costs AS bigint[]), CAST(:sync_costs AS bigint[])
+    ) AS m(id, attempt, state, outcome, code, message, retryable, request_id, result_id, answer, output,
+           usage, model, cost, sync_cost)
     WHERE job.id = m.id AND job.state = :expected AND job.attempt = m.attempt
     RETURNING job.id
 """)
@@ -178,14 +183,9 @@ def _apply_kind(
 def _success_columns(moves: Sequence[Succeed]) -> dict[str, list[Any]]:
     return {
         "outcomes": [str(move.answer.finish) for move in moves],
-        "answers": [move.answer.body for move in moves],
-        "outputs": [move.answer.output.encode("utf-8", "replace") for move in moves],
-        "usages": [json.dumps(asdict(move.answer.usage)).encode() for move in moves],
-        "models": [move.answer.model for move in moves],
         "request_ids": [move.answer.request_id for move in moves],
         "result_ids": [result_id(move.job_id, move.attempt) for move in moves],
-        "costs": [move.cost_nano_usd for move in moves],
-        "sync_costs": [move.sync_cost_nano_usd for move in moves],
+        **_answer_columns(moves),
     }
 
 
@@ -198,6 +198,20 @@ def _failure_columns(moves: Sequence[Fail]) -> dict[str, list[Any]]:
         "retryables": [move.retryable for move in moves],
         "request_ids": [move.request_id for move in moves],
         "result_ids": [result_id(move.job_id, move.attempt) for move in moves],
+        **_answer_columns(moves),
+    }
+
+
+def _answer_columns(moves: Sequence[Succeed | Fail]) -> dict[str, list[Any]]:
+    """What was paid for; nulls where there is no answer."""
+    answers = [move.answer for move in moves]
+    return {
+        "answers": [one and one.body for one in answers],
+        "outputs": [one and one.output.encode("utf-8", "replace") for one in answers],
+        "usages": [one and json.dumps(asdict(one.usage)).encode() for one in answers],
+        "models": [one and one.model for one in answers],
+        "costs": [move.cost_nano_usd for move in moves],
+        "sync_costs": [move.sync_cost_nano_usd for move in moves],
     }
 
 

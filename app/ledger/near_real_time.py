@@ -10,7 +10,7 @@ from app.ledger import moves, settling
 from app.policy.judging import Judged
 from app.policy.lifecycle import Fail, JobState, Retry
 from app.policy.settling import Standing
-from unhurried.contract import OnLost, Tier
+from unhurried.contract import OnFailure, OnLost, Tier
 
 _LOST = "the worker died while the provider was answering: the answer may have been paid for"
 
@@ -60,6 +60,7 @@ def claim(connection: Connection, *, provider: str, account: str, at: datetime) 
     row = connection.execute(
         text("""
             SELECT id, endpoint, model, request, on_lost, attempt, uncounted, attempts_max, due_at,
+                   on_failure, answer_schema,
                    cancel_requested_at IS NOT NULL AS cancel_requested
             FROM job
             WHERE state = 'waiting' AND tier = :tier AND provider = :provider
@@ -88,6 +89,8 @@ def claim(connection: Connection, *, provider: str, account: str, at: datetime) 
             attempts_max=row.attempts_max,
             due_at=row.due_at,
             cancel_requested=row.cancel_requested,
+            tries_flaws_again=row.on_failure == OnFailure.RETRY,
+            answer_schema=row.answer_schema,
         ),
     )
 

@@ -70,7 +70,7 @@ job = Table(
     Column("workload", Text),
     Column("subject", Text),
     Column("tier", Text, nullable=False),
-    #: The SDK's arguments as canonical ASCII JSON.
+    #: The SDK's arguments as ASCII JSON, in the caller's order.
     Column("request", LargeBinary, nullable=False),
     Column("request_bytes", Integer, nullable=False),
     #: Estimated prompt tokens, for quotas.
@@ -94,6 +94,10 @@ job = Table(
     #: How many of them do not count: the provider refused the pack as a whole.
     Column("uncounted", Integer, nullable=False, server_default="0"),
     Column("attempts_max", Integer, nullable=False),
+    #: The failure policy of the call that made the job; `retry` asks again for what is not whole.
+    Column("on_failure", Text, nullable=False, server_default="raise"),
+    #: The JSON schema that the answer is held against; None where the call named none.
+    Column("answer_schema", LargeBinary),
     #: What a near-real-time job becomes when its call was cut off: raise or retry.
     Column("on_lost", Text, nullable=False, server_default="raise"),
     #: How the last attempt ended; None before the first end.
@@ -101,7 +105,7 @@ job = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("error_retryable", Boolean),
-    #: The provider's response object, untouched.
+    #: The provider's response object, untouched; also of a failed job that was answered and paid for.
     Column("answer", LargeBinary),
     #: The model's text out of it.
     Column("output", LargeBinary),

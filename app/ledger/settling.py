@@ -12,25 +12,39 @@ from app.ledger import moves
 from app.policy.judging import Charge
 from app.policy.lifecycle import Move
 from app.policy.settling import Standing
+from unhurried.contract import OnFailure
 
 #: Rows read at a time where a whole pack streams through.
 _PAGE = 5000
 
 
+def open_jobs(connection: Connection, pack_id: UUID) -> set[UUID]:
+    """Every job whose line of this pack is not settled yet."""
+    rows = connection.execute(
+        text("SELECT job_id FROM pack_item WHERE pack_id = :pack_id AND active"),
+        {"pack_id": pack_id},
+        execution_options={"yield_per": _PAGE},
+    )
+    return set(rows.scalars())
+
+
 def standings(
-    connection: Connection, pack_id: UUID, *, only: Sequence[UUID] | None = None
+    connection: Connection, pack_id: UUID, job_ids: Sequence[UUID]
 ) -> dict[UUID, Standing]:
-    """How every job stands whose line of this pack is not settled yet; `only` narrows to some."""
+    """How those of the jobs stand whose line of this pack is not settled yet.
+
+    Each comes with its schema: ask for some hundred at a time.
+    """
     rows = connection.execute(
         text("""
             SELECT pack_item.job_id, pack_item.attempt, job.uncounted, job.attempts_max, job.due_at,
-                   job.cancel_requested_at IS NOT NULL AS cancel_requested
+                   job.cancel_requested_at IS NOT NULL AS cancel_requested,
+                   job.on_failure, job.answer_schema
             FROM pack_item JOIN job ON job.id = pack_item.job_id
             WHERE pack_item.pack_id = :pack_id AND pack_item.active
-              AND (CAST(:only AS uuid[]) IS NULL OR pack_item.job_id = ANY(CAST(:only AS uuid[])))
+              AND pack_item.job_id = ANY(CAST(:job_ids AS uuid[]))
         """),
-        {"pack_id": pack_id, "only": list(only) if only is not None else None},
-        execution_options={"yield_per": _PAGE},
+        {"pack_id": pack_id, "job_ids": list(job_ids)},
     )
     return {
         row.job_id: Standing(
@@ -40,6 +54,8 @@ def standings(
             attempts_max=row.attempts_max,
             due_at=row.due_at,
             cancel_requested=row.cancel_requested,
+            tries_flaws_again=row.on_failure == OnFailure.RETRY,
+            answer_schema=row.answer_schema,
         )
         for row in rows
     }

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from app.policy import canonical, upstream
+from app.policy.flaws import require_schema
 from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
 from unhurried.contract import Endpoint, JobOptions, MailNotice, OnFailure, OnLost, Tier
 from unhurried.workloads import Workload
@@ -74,6 +75,8 @@ class JobDraft:
     effective_for_s: float | None
     attempts_max: int
     on_failure: OnFailure
+    #: The JSON schema that the answer must have, as canonical JSON.
+    answer_schema: bytes | None = field(repr=False, default=None)
     on_lost: OnLost
     notify: tuple[MailNotice, ...]
 
@@ -251,7 +254,7 @@ def _check_workload(options: JobOptions, request: Mapping[str, Any], rules: Rule
 
 def _encode(request: Mapping[str, Any], rules: Rules) -> bytes:
     try:
-        encoded = canonical.encode(dict(request))
+        encoded = canonical.encode(dict(request), as_written=True)
     except canonical.NotCanonical as reason:
         raise _Refused(str(reason)) from None
     if len(encoded) > rules.request_bytes_max:
@@ -288,7 +291,7 @@ def _draft(
         account=options.account or "default",
         model=str(request["model"]),
         key=options.idempotency_key,
-        fingerprint=canonical.fingerprint(endpoint, encoded),
+        fingerprint=canonical.fingerprint(endpoint, canonical.encode(dict(request))),
         workload=options.workload,
         subject=options.subject,
         tier=options.tier,
@@ -303,9 +306,20 @@ def _draft(
         effective_for_s=options.effective_for_s,
         attempts_max=options.attempts or rules.attempts_max,
         on_failure=options.on_failure,
+        answer_schema=_schema(options),
         on_lost=options.on_lost,
         notify=tuple(options.notify),
     )
+
+
+def _schema(options: JobOptions) -> bytes | None:
+    if options.answer_schema is None:
+        return None
+    try:
+        require_schema(options.answer_schema)
+        return canonical.encode(options.answer_schema)
+    except ValueError as reason:
+        raise _Refused(f"schema: {reason}") from None
 
 
 def _prefix_digest(endpoint: Endpoint, request: Mapping[str, Any]) -> bytes:

@@ -13,15 +13,17 @@ class NotCanonical(ValueError):  # noqa: N818 - reads as what it says
     """A value that JSON between strangers cannot carry; the text names the place."""
 
 
-def encode(value: object) -> bytes:
+def encode(value: object, *, as_written: bool = False) -> bytes:
     """Canonical JSON: sorted keys, no blanks, ASCII only, so that U+2028 never splits a line.
+
+    `as_written` keeps the keys in their order: a model fills in a schema's properties in that order.
 
     Raises NotCanonical for NaN, infinities, lone surrogates, keys that are not text, values that are
     not JSON, and nesting deeper than DEPTH_MAX.
     """
     _check(value, "request", 0)
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+        value, sort_keys=not as_written, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     ).encode()
 
 

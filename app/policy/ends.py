@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 from app.policy.lifecycle import JobState
@@ -56,7 +56,11 @@ End = Value | Failure
 
 
 def of_job(job: JobEnd, on_failure: OnFailure) -> End:
-    """The end of a ticket whose job has ended."""
+    """The end of a ticket whose job has ended.
+
+    A job that was answered and failed all the same (refused, cut, of another form) hands over as a
+    value what it was answered, beside the error: it has been paid for.
+    """
     if job.state == JobState.SUCCEEDED:
         return _answer(job)
     error = {
@@ -65,9 +69,8 @@ def of_job(job: JobEnd, on_failure: OnFailure) -> End:
         "retryable": bool(job.error_retryable),
         "request_id": job.provider_request_id,
     }
-    if on_failure is OnFailure.RETURN:
-        return Value({**_common(job), "error": error})
-    return Failure({**error, "job_id": str(job.job_id)})
+    told = _answer(job) if job.output is not None else Value(_common(job))
+    return without_answer(error, on_failure, told=told, job_id=job.job_id)
 
 
 def ready_made(end: bytes, on_failure: OnFailure) -> End:
@@ -75,9 +78,26 @@ def ready_made(end: bytes, on_failure: OnFailure) -> End:
     said: dict[str, Any] = json.loads(end)
     if "error" not in said:
         return Value(said)
-    if on_failure is OnFailure.RETURN:
-        return Value({"schema": RESULT_SCHEMA, "error": said["error"]})
-    return Failure(said["error"])
+    return without_answer(said["error"], on_failure)
+
+
+def without_answer(
+    error: dict[str, Any],
+    on_failure: OnFailure,
+    *,
+    told: Value | None = None,
+    job_id: UUID | None = None,
+) -> End:
+    """What a failure becomes by policy; `told` is what a value says beside the error."""
+    match on_failure:
+        case OnFailure.RAISE | OnFailure.RETRY:
+            return Failure(error if job_id is None else {**error, "job_id": str(job_id)})
+        case OnFailure.RETURN | OnFailure.DROP:
+            dropped = {"dropped": True} if on_failure is OnFailure.DROP else {}
+            beside = told or Value({"schema": RESULT_SCHEMA})
+            return Value({**beside.wire, "error": error, **dropped}, beside.long_output)
+        case _:
+            assert_never(on_failure)
 
 
 def _answer(job: JobEnd) -> Value:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from app.policy.flaws import checked
 from app.policy.lifecycle import Move
 from app.policy.outcomes import Answered, Outcome, Rejected, Transient, Usage
 from app.policy.pricing import Overrides, price
@@ -56,7 +57,8 @@ class Judge:
         self._first_backoff = first_backoff
 
     def judge(self, outcome: Outcome, standing: Standing, bill: Bill, *, now: datetime) -> Judged:
-        """Judge one attempt's end."""
+        """Judge one attempt's end; an answer is held against the schema that it was to have."""
+        outcome = checked(outcome, standing.answer_schema)
         usage = billed_usage(outcome)
         model = outcome.model if isinstance(outcome, Answered) else bill.model
         prices = Prices(

@@ -66,7 +66,7 @@ class Succeed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fail:
-    """The job ends without an answer."""
+    """The job ends without an answer, or with one that is not what was asked for."""
 
     job_id: UUID
     attempt: int
@@ -76,6 +76,10 @@ class Fail:
     message: str
     retryable: bool
     request_id: str | None = None
+    #: What was paid for and cannot be used as it is.
+    answer: Answered | None = None
+    cost_nano_usd: int | None = None
+    sync_cost_nano_usd: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

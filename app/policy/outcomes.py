@@ -12,6 +12,8 @@ class Finish(StrEnum):
     TRUNCATED = "truncated"
     PAUSED = "paused"
     INCOMPLETE = "incomplete"
+    #: Whole, and not of the schema that was asked for.
+    MISMATCH = "mismatch"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,10 @@ class Answered:
     request_id: str | None
     #: The provider's response object, untouched, as JSON.
     body: bytes
+    #: Whether it asks for the caller's tools, and so is no last word.
+    calls_tools: bool = False
+    #: What exactly is wrong with it, where `finish` alone does not say; never its own words.
+    why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

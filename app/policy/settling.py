@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 from uuid import UUID
 
+from app.policy.flaws import Flaw, flaw
 from app.policy.lifecycle import Fail, JobState, Move, Retry, Succeed
 from app.policy.outcomes import (
     Answered,
@@ -36,6 +37,10 @@ class Standing:
     attempts_max: int
     due_at: datetime | None
     cancel_requested: bool = False
+    #: The failure policy is `retry`: an answer that is not what was asked for is asked for again.
+    tries_flaws_again: bool = False
+    #: The JSON schema that the answer must have.
+    answer_schema: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +59,10 @@ def next_move(
     now: datetime,
     first_backoff: timedelta,
 ) -> Move:
-    """The move that follows an outcome. An answer always succeeds: it has been paid for."""
+    """The move that follows an outcome. A whole answer always succeeds: it has been paid for."""
     match outcome:
         case Answered():
-            return Succeed(
-                job_id=standing.job_id,
-                attempt=standing.attempt,
-                answer=outcome,
-                cost_nano_usd=prices.cost_nano_usd,
-                sync_cost_nano_usd=prices.sync_nano_usd,
-            )
+            return _answered(outcome, standing, prices, now, first_backoff)
         case Rejected():
             return _fail(standing, outcome, outcome.code, outcome.message, retryable=False)
         case Cancelled() if standing.cancel_requested:
@@ -85,6 +84,53 @@ def backoff(counted: int, first: timedelta) -> timedelta:
     """How long to wait after attempt number `counted` (the first is 1): doubling, bounded."""
     doublings = min(max(counted - 1, 0), _DOUBLINGS_MAX)
     return min(first * (2.0**doublings), max(_BACKOFF_MAX, first))
+
+
+def _answered(
+    answer: Answered, standing: Standing, prices: Prices, now: datetime, first_backoff: timedelta
+) -> Move:
+    wrong = flaw(answer)
+    if wrong is None:
+        return Succeed(
+            job_id=standing.job_id,
+            attempt=standing.attempt,
+            answer=answer,
+            cost_nano_usd=prices.cost_nano_usd,
+            sync_cost_nano_usd=prices.sync_nano_usd,
+        )
+    ready_at = now + backoff(standing.counted, first_backoff)
+    if _may_try_again(standing, ready_at):
+        return Retry(
+            job_id=standing.job_id,
+            attempt=standing.attempt,
+            outcome=outcome_name(answer),
+            code=wrong.code,
+            ready_at=ready_at,
+        )
+    return _flawed(answer, wrong, standing, prices)
+
+
+def _may_try_again(standing: Standing, ready_at: datetime) -> bool:
+    in_time = standing.due_at is None or ready_at < standing.due_at
+    left = standing.counted < standing.attempts_max
+    return standing.tries_flaws_again and left and in_time and not standing.cancel_requested
+
+
+def _flawed(answer: Answered, wrong: Flaw, standing: Standing, prices: Prices) -> Fail:
+    times = f" (after {standing.counted} attempts)" if standing.counted > 1 else ""
+    return Fail(
+        job_id=standing.job_id,
+        attempt=standing.attempt,
+        state=JobState.FAILED,
+        outcome=outcome_name(answer),
+        code=wrong.code,
+        message=f"{wrong.message}{times}",
+        retryable=wrong.retryable,
+        request_id=answer.request_id,
+        answer=answer,
+        cost_nano_usd=prices.cost_nano_usd,
+        sync_cost_nano_usd=prices.sync_nano_usd,
+    )
 
 
 def _again(outcome: Outcome, standing: Standing, now: datetime, first_backoff: timedelta) -> Move:

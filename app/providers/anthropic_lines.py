@@ -71,6 +71,7 @@ def message(value: Any, *, request_id: str | None) -> Answered | str:
         model=reading.text(fields.get("model")) or "",
         request_id=request_id,
         body=encode(value),
+        calls_tools=fields.get("stop_reason") == "tool_use",
     )
 
 

@@ -1,6 +1,7 @@
 """Chat completions and embeddings of the OpenAI wire as outcomes; also from compatible servers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from app.policy.outcomes import Answered, Finish, Outcome, Usage
@@ -29,7 +30,9 @@ def chat(value: Any, *, request_id: str | None) -> Outcome | str:
     finish = _FINISHES.get(str(choices[0].get("finish_reason")), Finish.INCOMPLETE)
     if isinstance(refusal, str) and refusal:
         said, finish = refusal, Finish.REFUSED
-    return _answered(fields, said, finish, request_id, _chat_usage(fields))
+    answered = _answered(fields, said, finish, request_id, _chat_usage(fields))
+    calls_tools = bool(message.get("tool_calls") or message.get("function_call"))
+    return replace(answered, calls_tools=calls_tools)
 
 
 def embeddings(value: Any, *, request_id: str | None) -> Outcome | str:

@@ -1,6 +1,6 @@
 """OpenAI's result lines and Responses objects as outcomes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from app.policy.outcomes import (
@@ -36,6 +36,8 @@ _REQUEST_FAULTS: Final = frozenset(
         "unsupported_value",
     }
 )
+#: Calls of the caller's own tools; the provider's run on its side.
+_TOOL_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
 _TRUNCATIONS: Final = frozenset({"max_output_tokens", "max_tokens"})
 
 
@@ -76,7 +78,8 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
         return _failed(_kind(fault), named, request_id, billed)
     if not isinstance(fields.get("output"), list):
         return "a response without output"
-    parts = list(_parts(fields))
+    items = [reading.fields(item) for item in reading.items(fields.get("output"))]
+    parts = list(_parts(items))
     refusals = [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     return Answered(
@@ -86,6 +89,7 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
         model=reading.text(fields.get("model")) or "",
         request_id=request_id,
         body=encode(value),
+        calls_tools=any(item.get("type") in _TOOL_CALLS for item in items),
     )
 
 
@@ -112,9 +116,9 @@ def _finish(status: Any, fields: Mapping[str, Any], *, refused: bool) -> Finish:
     return Finish.REFUSED if reason == "content_filter" else Finish.INCOMPLETE
 
 
-def _parts(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _parts(items: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """The text and refusal parts of every message in `output`, in order."""
-    for item in map(reading.fields, reading.items(fields.get("output"))):
+    for item in items:
         if item.get("type") != "message":
             continue
         for part in map(reading.fields, reading.items(item.get("content"))):

@@ -79,7 +79,7 @@ def test_what_json_cannot_carry_is_refused_by_place(name: str, redis_client: red
 
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "tier": ({"tier": "later"}, "'later' is none of: sync, near-real-time, batch"),
-    "on_failure": ({"on_failure": "ignore"}, "on_failure: .*'raise' or 'return'"),
+    "on_failure": ({"on_failure": "ignore"}, "on_failure: .*'raise', 'return', 'retry' or 'drop'"),
     "as_of": ({"as_of": datetime(2026, 1, 1)}, "as_of needs a time zone"),  # noqa: DTZ001 - the point
     "deadline in words": ({"deadline": "soon"}, "'soon' is no span: write it as 90s"),
     "deadline of nothing": ({"deadline": 0}, "deadline_s: .*greater than 0"),

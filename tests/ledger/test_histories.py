@@ -20,12 +20,21 @@ from app.ledger import engine as ledger
 from app.policy.admission import JobDraft
 from app.policy.judging import Charge
 from app.policy.lifecycle import JobState, SubmissionState
-from app.policy.outcomes import Answered, Lapsed, Outcome, Rejected, Transient
+from app.policy.outcomes import (
+    Answered,
+    Finish,
+    Lapsed,
+    Outcome,
+    Rejected,
+    Transient,
+    outcome_name,
+)
 from app.policy.settling import Prices, next_move
 from tests.support.factories import a_pack, an_admission, an_answer
 
 OUTCOMES: list[Outcome] = [
     an_answer(),
+    an_answer(finish=Finish.TRUNCATED),
     Rejected(code="invalid_request_error", message="no"),
     Transient(code="overloaded_error", message="busy"),
     Lapsed(),
@@ -94,8 +103,8 @@ class Histories(RuleBasedStateMachine):
             now = ledger.now(connection)
             submission = submissions.find(connection, submission_id)
             assert submission is not None
-            standings = settling.standings(connection, submission.pack_id)
-            jobs = sorted(standings)
+            jobs = sorted(settling.open_jobs(connection, submission.pack_id))
+            standings = settling.standings(connection, submission.pack_id, jobs)
             chosen = {jobs[index]: outcome for index, outcome in which if index < len(jobs)}
             moves = [
                 next_move(
@@ -113,7 +122,7 @@ class Histories(RuleBasedStateMachine):
         assert (set(chosen), set()) == (moved, again)
         for job_id, outcome in chosen.items():
             if isinstance(outcome, Answered | Rejected) or standings[job_id].counted >= 3:
-                self.ends[job_id] = type(outcome).__name__
+                self.ends[job_id] = outcome_name(outcome)
 
     @rule(submission_id=accepted)
     def refuse_whole(self, submission_id: UUID | None) -> None:
@@ -123,7 +132,7 @@ class Histories(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             submission = submissions.find(connection, submission_id)
             assert submission is not None
-            open_jobs = settling.standings(connection, submission.pack_id)
+            open_jobs = settling.open_jobs(connection, submission.pack_id)
             live = submission.state is SubmissionState.ACCEPTED
             giving_back.refused(
                 connection,
@@ -134,7 +143,7 @@ class Histories(RuleBasedStateMachine):
                 at=ledger.now(connection),
             )
         if live and len(open_jobs) == 1:
-            self.ends[next(iter(open_jobs))] = "Rejected"
+            self.ends[next(iter(open_jobs))] = "rejected"
 
     @rule()
     def complete(self) -> None:
@@ -152,7 +161,7 @@ class Histories(RuleBasedStateMachine):
             rows = connection.execute(
                 text("SELECT id, state FROM job WHERE settled_at IS NOT NULL")
             ).all()
-        succeeded = {job for job, end in self.ends.items() if end == "Answered"}
+        succeeded = {job for job, end in self.ends.items() if end == Finish.ANSWERED}
         assert set(self.ends) == {row.id for row in rows}
         assert succeeded == {row.id for row in rows if row.state == JobState.SUCCEEDED}
 

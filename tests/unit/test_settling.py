@@ -1,5 +1,6 @@
 """What follows an outcome: answers stand, retries are bounded, due times end the matter."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -31,8 +32,10 @@ ANSWER = Answered(
     body=b"{}",
 )
 PRICES = Prices(cost_nano_usd=5, sync_nano_usd=10)
+CUT = replace(ANSWER, finish=Finish.TRUNCATED)
 OUTCOMES: list[Outcome] = [
     ANSWER,
+    CUT,
     Rejected(code="invalid_request_error", message="no"),
     Transient(code="overloaded_error", message="busy"),
     Lapsed(),
@@ -47,6 +50,7 @@ def a_standing(
     attempts_max: int = 3,
     due_in: timedelta | None = None,
     cancel_requested: bool = False,
+    tries_flaws_again: bool = False,
 ) -> Standing:
     return Standing(
         job_id=UUID(int=1),
@@ -55,6 +59,7 @@ def a_standing(
         attempts_max=attempts_max,
         due_at=NOW + due_in if due_in is not None else None,
         cancel_requested=cancel_requested,
+        tries_flaws_again=tries_flaws_again,
     )
 
 
@@ -64,6 +69,7 @@ standings = st.builds(
     attempts_max=st.integers(1, 5),
     due_in=st.none() | st.timedeltas(timedelta(hours=-2), timedelta(hours=2)),
     cancel_requested=st.booleans(),
+    tries_flaws_again=st.booleans(),
 )
 
 
@@ -82,7 +88,7 @@ def test_a_retry_stays_within_attempts_and_due_time(outcome: Outcome, standing: 
 
 
 @given(standings)
-def test_an_answer_always_succeeds(standing: Standing) -> None:
+def test_a_whole_answer_always_succeeds(standing: Standing) -> None:
     """
     What was paid for is kept, however late or unwanted it has become.
     """
@@ -90,6 +96,43 @@ def test_an_answer_always_succeeds(standing: Standing) -> None:
 
     assert isinstance(move, Succeed)
     assert (5, 10) == (move.cost_nano_usd, move.sync_cost_nano_usd)
+
+
+@given(standings)
+def test_a_flawed_answer_is_asked_for_again_or_kept(standing: Standing) -> None:
+    """
+    Only the policy `retry` pays again; what was paid for last stays with the failed job.
+    """
+    move = next_move(CUT, standing, prices=PRICES, now=NOW, first_backoff=FIRST)
+
+    if isinstance(move, Retry):
+        assert standing.tries_flaws_again
+        assert "truncated" == move.code
+        return
+    assert isinstance(move, Fail)
+    assert (JobState.FAILED, "truncated", CUT, 5, 10) == (
+        move.state,
+        move.code,
+        move.answer,
+        move.cost_nano_usd,
+        move.sync_cost_nano_usd,
+    )
+
+
+def test_the_policy_retry_asks_again() -> None:
+    """
+    The second of three attempts is not the last.
+    """
+    again = a_standing(counted=2, tries_flaws_again=True)
+    last = a_standing(counted=3, tries_flaws_again=True)
+    moves = [
+        next_move(CUT, standing, prices=PRICES, now=NOW, first_backoff=FIRST)
+        for standing in (again, last)
+    ]
+
+    assert [Retry, Fail] == [type(move) for move in moves]
+    assert isinstance(moves[1], Fail)
+    assert moves[1].message.endswith("(after 3 attempts)")
 
 
 def test_a_rejected_request_is_never_tried_again() -> None:
