@@ -29,7 +29,7 @@ _VISIBILITY_TIMEOUT_S: Final = 900
 def build(config: Settings) -> Celery:
     """The app for these settings. Connects to nothing yet."""
     once.register()
-    built = Celery("unhurried", include=["tasks.direct", "tasks.wake_ups"])
+    built = Celery("unhurried", include=["tasks.commands", "tasks.direct", "tasks.wake_ups"])
     built.conf.update(_transport(config), **_limits(config))
     built.conf.beat_schedule = _schedule(config)
     return built

@@ -14,6 +14,8 @@ from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
+from app.completion.latest import Latest
+from app.completion.restore import Restorer
 from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
 from app.intake.announcer import Announcer
@@ -34,6 +36,7 @@ from app.policy.packing import Patience
 from app.providers.limits import Limits
 from app.providers.port import Provider
 from app.settings import Settings, settings
+from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
 from unhurried import workloads
 from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
@@ -203,7 +206,26 @@ def completer(app: Celery) -> Completer:
         celery_end=CeleryEnd(app),
         client=client(),
         key_prefix=config.redis_key_prefix,
+        latest=latest(),
         lease=Lease(span=timedelta(seconds=config.completion_lease_s)),
+    )
+
+
+@cache
+def latest() -> Latest:
+    """Pointers to the newest answers."""
+    return Latest(client=client(), key_prefix=settings().redis_key_prefix)
+
+
+@cache
+def restorer(app: Celery) -> Restorer:
+    """Brings back what Redis has lost."""
+    return Restorer(
+        engine=engine(),
+        app=app,
+        client=client(),
+        key_prefix=settings().redis_key_prefix,
+        latest=latest(),
     )
 
 
@@ -310,4 +332,7 @@ def upkeep(app: Celery) -> Upkeep:
         engine=engine(),
         chords=announcer(app, lambda: None),
         sweep_direct_records=recorder().sweep,
+        take_in_pick_ups=PickUps(
+            engine=engine(), client=client(), key_prefix=settings().redis_key_prefix
+        ).take_in,
     )

@@ -15,7 +15,26 @@ from unhurried.errors import failure
 #: Celery logs a task's result and shows it in Flower: no answer may be in that.
 _RESULT_CHARACTERS_SHOWN: Final = 1
 
+
+class _Answering(Task):  # type: ignore[type-arg]  # the stubs' Task is generic, Celery's is not
+    """A direct call; once its result is stored, the pointer to the newest answer may follow."""
+
+    abstract = True
+
+    def on_success(
+        self,
+        retval: dict[str, Any],
+        task_id: str,
+        args: Any,  # noqa: ARG002 - Celery's signature
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Celery calls this after it has stored the result."""
+        tenant = (kwargs.get("options") or {}).get("tenant", "default")
+        wiring.latest().ended(task_id, retval, tenant=tenant)
+
+
 _OPTIONS: Final[dict[str, Any]] = {
+    "base": _Answering,
     "bind": True,
     "typing": False,
     "shared": False,

@@ -1,5 +1,6 @@
 """Pay half for the LLM calls that nobody is waiting for."""
 
+from unhurried.consumers import consumer, consumes
 from unhurried.contract import OnFailure, Tier
 from unhurried.errors import (
     AnswerLost,
@@ -21,6 +22,7 @@ from unhurried.errors import (
     UnknownWorkload,
     WebhookInvalid,
 )
+from unhurried.gathered import Results
 from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
@@ -44,6 +46,7 @@ __all__ = [
     "ReadError",
     "RequestRejected",
     "Result",
+    "Results",
     "ServiceUnavailable",
     "StaleResult",
     "Tier",
@@ -53,6 +56,8 @@ __all__ = [
     "WebhookInvalid",
     "__version__",
     "chat",
+    "consumer",
+    "consumes",
     "email",
     "embeddings",
     "messages",

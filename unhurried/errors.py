@@ -93,7 +93,7 @@ class ReadError(UnhurriedError):
 
 
 class UnknownJob(ReadError):
-    """Nobody published this id, or its marker has expired."""
+    """Neither Redis nor the ledger knows it."""
 
     code = "unknown_job"
 
@@ -102,7 +102,7 @@ class UnknownJob(ReadError):
         super().__init__(job_id)
 
     def __str__(self) -> str:
-        return f"no job {self.job_id!r}: it was never published here, or its record has expired"
+        return f"no job {self.job_id!r}: it was never published here"
 
 
 class NotReady(ReadError):

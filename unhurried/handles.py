@@ -16,6 +16,7 @@ from unhurried.errors import CallError, MixedBrokers
 from unhurried.jobs import Job
 from unhurried.options import split
 from unhurried.publishing import stub
+from unhurried.reading import Reader, newest
 from unhurried.results import Result
 from unhurried.schemas import Schema
 from unhurried.spans import seconds
@@ -123,17 +124,31 @@ class Handle:
     ) -> Result:
         """The result if it is fresh enough for its reader; age counts from `as_of`.
 
-        Raises UnknownJob, NotReady, StaleResult or the job's own error; TypeError where nobody says
-        how old it may be.
+        The reader says how old it may be, or which consumer it is. Raises UnknownJob, NotReady,
+        StaleResult or the job's own error; CallError for a consumer that is not declared; TypeError
+        where nobody says how old it may be.
         """
-        if max_staleness is None:
-            if consumer is not None:
-                raise CallError(
-                    f"consumer {consumer!r} is not declared here: say max_staleness= as well"
-                )
-            raise TypeError("read() needs max_staleness= or consumer=: how old may the result be?")
-        found = self.result(job_id, schema=schema)
-        return found.require_fresh(timedelta(seconds=seconds(max_staleness)))
+        return Reader("read", max_staleness, consumer).read(self.job(job_id, schema=schema))
+
+    def latest(
+        self,
+        workload: str,
+        *,
+        subject: str | None = None,
+        max_staleness: float | timedelta | str | None = None,
+        consumer: str | None = None,
+        tenant: str = "default",
+        schema: Schema | None = None,
+    ) -> Result:
+        """The newest answer of a workload about a subject, whichever job gave it: newest by `as_of`.
+
+        A job that failed leaves the answer before it in place. Raises UnknownJob where nothing was ever
+        published for them, NotReady where nothing is answered yet, else as `read`.
+        """
+        reader = Reader("latest", max_staleness, consumer)
+        app = bound_app()
+        task_id = newest(app, tenant=tenant, workload=workload, subject=subject)
+        return reader.read(Job(task_id, app=app, schema=schema))
 
     def _signature(
         self, args: tuple[Any, ...], wire: dict[str, Any], *, immutable: bool

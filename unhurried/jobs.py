@@ -1,16 +1,24 @@
 """A published call in the hand: where it is, and what came of it."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from celery import Celery, states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, allow_join_result
 
+from unhurried import asking, pick_ups, stored
 from unhurried.binding import key_prefix, redis_answers, redis_of
-from unhurried.contract import ADMITTED_STATE, Marker, Tier, marker_key, output_key
-from unhurried.errors import JobCancelled, NotReady, UnhurriedError, UnknownJob
+from unhurried.contract import ADMITTED_STATE, Marker, Tier, marker_key
+from unhurried.errors import (
+    JobCancelled,
+    NotReady,
+    ServiceUnavailable,
+    UnhurriedError,
+    UnknownJob,
+)
+from unhurried.readers import Reply
 from unhurried.results import Result
 from unhurried.schemas import Schema
 
@@ -19,6 +27,9 @@ _SLICE_S: Final = 20.0
 #: What a direct call is waited for where nobody says how long.
 _SYNC_TIMEOUT_S: Final = 120.0
 _LATER: Final = "the job goes on: read it later by its id"
+#: A published call is admitted within seconds. One that is pending for longer than this either waits for a
+#: service that is down, or Redis has lost what became of it.
+_ADMITTED_WITHIN: Final = timedelta(minutes=10)
 
 _STATES: Final = {
     states.PENDING: "published",
@@ -83,8 +94,19 @@ class Job:
         return self._look()[0] == states.FAILURE
 
     def result(self) -> Result:
-        """The result now. Raises UnknownJob, NotReady, or the job's own error."""
+        """The result now. Raises UnknownJob, NotReady, or the job's own error.
+
+        A result that Redis has lost is asked for at the service, for at most a few seconds.
+        """
+        found = self.peek()
+        pick_ups.record(self._app, [found])
+        return found
+
+    def peek(self) -> Result:
+        """As `result`, but nobody is told that it was picked up."""
         state, value = self._look()
+        if state == states.PENDING:
+            state, value = self._bring_back(state, value)
         if state == states.SUCCESS:
             return Result.parse(value, fetch=self._fetch, schema=self._schema)
         if state == states.REVOKED:
@@ -136,6 +158,22 @@ class Job:
             found = self.celery
             return found.state, found.result
 
+    def _bring_back(self, state: str, value: Any) -> tuple[str, Any]:
+        """Celery's state and value once the service was asked for what Redis has lost."""
+        marker = self._found_marker()
+        if marker is not None and datetime.now(UTC) - marker.published_at < _ADMITTED_WITHIN:
+            return state, value
+        reply = asking.restore(self._app, self.id)
+        if reply is Reply.RESTORED:
+            return self._look()
+        if reply is Reply.WAITING:
+            raise NotReady(self.id, "waiting")
+        if reply is None and marker is None:
+            raise ServiceUnavailable(
+                f"Redis knows no job {self.id!r}, and the service did not answer whether it does; ask again"
+            )
+        return state, value
+
     def _named(self, state: str) -> str:
         if state == states.PENDING:
             # To Celery every id that it has never seen is pending.
@@ -143,18 +181,20 @@ class Job:
         return _STATES.get(state, state.lower())
 
     def _marker(self) -> Marker:
-        found = self._read(marker_key(self.id))
+        found = self._found_marker()
         if found is None:
             raise UnknownJob(self.id)
-        return Marker.model_validate_json(found)
+        return found
+
+    def _found_marker(self) -> Marker | None:
+        with redis_answers(_LATER):
+            found = redis_of(self._app).get(key_prefix(self._app) + marker_key(self.id))
+        return Marker.model_validate_json(found) if found is not None else None
 
     def _fetch(self, result_id: str) -> str:
-        found = self._read(output_key(result_id))
-        if found is None:
-            raise UnknownJob(self.id)
-        return found.decode()
-
-    def _read(self, key: str) -> bytes | None:
-        with redis_answers(_LATER):
-            found: bytes | None = redis_of(self._app).get(key_prefix(self._app) + key)
-        return found
+        try:
+            return stored.output(self._app, result_id)
+        except UnknownJob:
+            if asking.restore(self._app, self.id) is not Reply.RESTORED:
+                raise
+        return stored.output(self._app, result_id)

@@ -10,6 +10,7 @@ from kombu.exceptions import KombuError, OperationalError
 from sqlalchemy import Engine
 
 from app.completion.celery_end import CeleryEnd
+from app.completion.latest import Latest
 from app.ledger import engine as ledger
 from app.ledger import tickets
 from app.ledger.tickets import ReadyTicket
@@ -47,6 +48,7 @@ class Completer:
         celery_end: CeleryEnd,
         client: Any,
         key_prefix: str,
+        latest: Latest,
         lease: Lease,
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -54,6 +56,7 @@ class Completer:
         self._celery_end = celery_end
         self._client = client
         self._key_prefix = key_prefix
+        self._latest = latest
         self._lease = lease
         self._still_wanted = still_wanted
 
@@ -82,12 +85,14 @@ class Completer:
 
     def _one(self, ticket: ReadyTicket) -> bool:
         """Whether Celery knows how the ticket ended."""
-        end = _end(ticket)
+        end = end_of(ticket)
         try:
             match end:
                 case Value():
-                    self._store_long_output(end)
+                    store_long_output(self._client, self._key_prefix, end)
                     self._celery_end.succeed(ticket, end.wire)
+                    # After the result is there: whoever follows the pointer finds it.
+                    self._latest.ended(ticket.task_id, end.wire, tenant=ticket.tenant)
                 case Failure():
                     self._celery_end.fail(ticket, failure(end.error))
         except _OUTAGES as outage:
@@ -100,11 +105,6 @@ class Completer:
             return False
         return True
 
-    def _store_long_output(self, end: Value) -> None:
-        if end.long_output is not None:
-            key = self._key_prefix + output_key(end.wire["output_ref"])
-            self._client.set(key, end.long_output, ex=REDIS_LIFETIME_S)
-
     def _postpone(self, ticket: ReadyTicket, reason: str) -> None:
         wait = max(_RETRY_AFTER * min(ticket.attempts, 30), self._lease.span)
         with self._engine.begin() as connection:
@@ -113,7 +113,15 @@ class Completer:
         tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=reason)
 
 
-def _end(ticket: ReadyTicket) -> ends.End:
+def store_long_output(client: Any, key_prefix: str, end: Value) -> None:
+    """Put an output that is too long to travel where its readers look for it."""
+    if end.long_output is not None:
+        key = key_prefix + output_key(end.wire["output_ref"])
+        client.set(key, end.long_output, ex=REDIS_LIFETIME_S)
+
+
+def end_of(ticket: ReadyTicket) -> ends.End:
+    """What the ticket's caller gets."""
     on_failure = OnFailure(ticket.on_failure)
     if ticket.end is not None:
         return ends.ready_made(bytes(ticket.end), on_failure)

@@ -186,6 +186,7 @@ ticket = Table(
     _at("completed_at"),
     _one_of("state", TicketState),
     UniqueConstraint("task_id", "context_digest"),
+    Index("ix_ticket_job", "job_id"),
     Index("ix_ticket_open", "job_id", postgresql_where=text("state = 'open'")),
     Index("ix_ticket_ready", "id", postgresql_where=text("state = 'ready'")),
     Index(
@@ -413,6 +414,18 @@ consumer = Table(
     Column("owner", Text),
     _at("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant", "workload", "name"),
+)
+
+#: Who has read which result.
+pick_up = Table(
+    "pick_up",
+    metadata,
+    Column("result_id", Uuid, nullable=False),
+    #: The consumer's name; empty for a reader that named none.
+    Column("consumer", Text, nullable=False),
+    _at("first_at", nullable=False),
+    _at("last_at", nullable=False),
+    PrimaryKeyConstraint("result_id", "consumer"),
 )
 
 #: Every move once applied, kept: one job's rows tell its story.

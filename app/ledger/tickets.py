@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from app.policy.ends import JobEnd
+from app.policy.tickets import TicketState
+from unhurried.contract import Tier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,17 @@ class ReadyTicket:
     #: A ready-made end as JSON; None where the job's columns tell it.
     end: bytes | None
     job: JobEnd | None
+    tenant: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A ticket that somebody asks for by its task id."""
+
+    ticket: ReadyTicket
+    state: TicketState
+    tier: str
+    published_at: datetime
 
 
 _TICKET = [column.name for column in fields(ReadyTicket) if column.name != "job"]
@@ -63,6 +76,29 @@ def _read(row: Any) -> ReadyTicket:
     if row.job_id is not None and row.job_endpoint is not None:
         job = JobEnd(job_id=row.job_id, **{name: getattr(row, f"job_{name}") for name in _JOB})
     return ReadyTicket(**{name: getattr(row, f"ticket_{name}") for name in _TICKET}, job=job)
+
+
+_FIND = text(f"""
+    SELECT {", ".join(f'ticket."{name}" AS ticket_{name}' for name in _TICKET)}, ticket.job_id,
+           {", ".join(f"job.{name} AS job_{name}" for name in _JOB)},
+           ticket.state, coalesce(job.published_at, ticket.admitted_at) AS published_at
+    FROM ticket LEFT JOIN job ON job.id = ticket.job_id
+    WHERE ticket.task_id = :task_id
+    ORDER BY ticket.state = 'completed' DESC, ticket.id LIMIT 1
+""")  # noqa: S608 - column names are constants of this module
+
+
+def find(connection: Connection, task_id: str) -> Found | None:
+    """The ticket of a task, a completed one first: one task id may stand in several canvases."""
+    row = connection.execute(_FIND, {"task_id": task_id}).one_or_none()
+    if row is None:
+        return None
+    return Found(
+        ticket=_read(row),
+        state=TicketState(row.state),
+        tier=row.job_tier or Tier.BATCH,
+        published_at=row.published_at,
+    )
 
 
 def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: datetime) -> None:

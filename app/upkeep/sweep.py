@@ -22,11 +22,17 @@ class Upkeep:
     """Sweeps. Safe to repeat and to run twice at once."""
 
     def __init__(
-        self, *, engine: Engine, chords: Chords, sweep_direct_records: Callable[[], int]
+        self,
+        *,
+        engine: Engine,
+        chords: Chords,
+        sweep_direct_records: Callable[[], int],
+        take_in_pick_ups: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._chords = chords
         self._sweep_direct_records = sweep_direct_records
+        self._take_in_pick_ups = take_in_pick_ups
 
     def run(self) -> None:
         """One round of everything."""
@@ -37,10 +43,12 @@ class Upkeep:
             chords = tickets.open_chords(connection)
         self._chords.refresh_chords(chords)
         recorded = self._sweep_direct_records()
+        picked_up = self._take_in_pick_ups()
         tell(
             "swept",
             expired_count=expired,
             tickets_count=readied,
             chords_count=len(chords),
             records_count=recorded,
+            pick_ups_count=picked_up,
         )

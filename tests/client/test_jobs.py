@@ -20,6 +20,7 @@ from unhurried import (
     JobFailed,
     NotReady,
     RequestRejected,
+    ServiceUnavailable,
     StaleResult,
     UnknownJob,
     messages,
@@ -27,6 +28,7 @@ from unhurried import (
 from unhurried.contract import output_key
 from unhurried.errors import failure
 from unhurried.jobs import Job
+from unhurried.readers import reply_key
 
 SAY: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": []}
 
@@ -67,13 +69,23 @@ def test_an_admitted_job_waits(caller: Celery, redis_client: redis.Redis) -> Non
 
 
 @pytest.mark.usefixtures("caller")
-def test_an_id_that_nobody_published_is_unknown() -> None:
-    """It is no job that is still waiting, whatever Celery calls it."""
+def test_an_id_that_nobody_published_is_unknown(redis_client: redis.Redis) -> None:
+    """It is no job that is still waiting, whatever Celery calls it: the service says so."""
+    redis_client.set(reply_key("nobody"), "unknown")
     for look in (messages.result, lambda job_id: messages.read(job_id, max_staleness="6h")):
         with pytest.raises(UnknownJob, match="'nobody'"):
             look("nobody")
     with pytest.raises(UnknownJob):
         _ = messages.job("nobody").tier
+
+
+@pytest.mark.usefixtures("caller")
+def test_a_service_that_does_not_reply_leaves_a_job_in_doubt(redis_client: redis.Redis) -> None:
+    """Redis alone cannot tell a lost job from one that never was: the question can be asked again."""
+    with pytest.raises(ServiceUnavailable, match="'doubtful'"):
+        messages.result("doubtful")
+    (command,) = sent(redis_client, "unhurried.control")
+    assert {"task_id": "doubtful"} == command.kwargs
 
 
 def test_a_reader_says_how_old_a_result_may_be(caller: Celery, redis_client: redis.Redis) -> None:
@@ -86,8 +98,8 @@ def test_a_reader_says_how_old_a_result_may_be(caller: Celery, redis_client: red
         messages.read(job.id, max_staleness=timedelta(hours=4))
     with pytest.raises(TypeError, match="max_staleness= or consumer="):
         messages.read(job.id)
-    with pytest.raises(CallError, match="consumer 'profile-page'"):
-        messages.read(job.id, consumer="profile-page")
+    with pytest.raises(CallError, match="no consumer 'undeclared'"):
+        messages.read(job.id, consumer="undeclared")
 
 
 def test_a_result_past_its_effective_time_is_stale(
@@ -144,6 +156,7 @@ def test_a_long_output_is_fetched_where_it_lies(caller: Celery, redis_client: re
     finish(caller, message, answered(output=None, output_ref="result-1"))
     assert job.result().output == "long ä"
     redis_client.delete(output_key("result-1"))
+    redis_client.set(reply_key(job.id), "unknown")
     with pytest.raises(UnknownJob):
         _ = job.result().output
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app import app
+from unhurried import Results, consumes
 
 
 def note(event: str, **fields: Any) -> None:
@@ -58,3 +59,11 @@ def length(result: dict[str, Any], name: str) -> int:
 def plain(value: int) -> int:
     """An ordinary task that shares a chord with ours."""
     return value
+
+
+@app.task
+@consumes("road-notes", name="hourly-report", max_staleness="1h", owner="growth")
+def hourly_report(results: Results, name: str) -> str:
+    """A chord's body that tolerates an hour."""
+    note("hourly_report", name=name, count=len(results), partial=results.partial)
+    return f"{len(results.ok)} fresh of {len(results)}"
