@@ -110,6 +110,7 @@ def _schedule(config: Settings) -> dict[str, Any]:
         "collect": (COLLECT_QUEUE, config.collect_every_s),
         "complete": (COMPLETE_QUEUE, config.complete_every_s),
         "notify": (NOTIFY_DUE_QUEUE, config.notify_every_s),
+        "webhooks": (NOTIFY_DUE_QUEUE, config.notify_every_s),
         "upkeep": (CONTROL_QUEUE, config.upkeep_every_s),
     }
     return {
@@ -122,10 +123,14 @@ def _schedule(config: Settings) -> dict[str, Any]:
     }
 
 
-def wake(built: Celery, name: str, queue: str) -> None:
-    """Ask for a look now. Losing it costs the time until beat's next one."""
+def wake(built: Celery, name: str, queue: str, *where: str) -> None:
+    """Ask for a look now, at something by its name. Losing it costs the time until beat's next one."""
     built.send_task(
-        f"unhurried.wake.{name}", queue=queue, expires=_WAKE_UP_EXPIRES_S, ignore_result=True
+        f"unhurried.wake.{name}",
+        args=where,
+        queue=queue,
+        expires=_WAKE_UP_EXPIRES_S,
+        ignore_result=True,
     )
 
 

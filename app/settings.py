@@ -5,10 +5,22 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app import receivers
+from app.receivers import Receiver
 
 Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
 
 
 class RateLimit(BaseModel):
@@ -23,7 +35,13 @@ class RateLimit(BaseModel):
 class Settings(BaseSettings):
     """Frozen. An invalid value stops the process at start and names the variable and the rule."""
 
-    model_config = SettingsConfigDict(env_prefix="UNHURRIED_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="UNHURRIED_",
+        frozen=True,
+        extra="ignore",
+        # An error ends in a log, and the value may be a secret.
+        hide_input_in_errors=True,
+    )
 
     # Where things are
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -113,6 +131,14 @@ class Settings(BaseSettings):
     #: Recipients' domains that may be written to; empty means any.
     mail_domains_allowed: tuple[str, ...] = ()
     mail_templates_directory: Path | None = None
+    #: Receivers of webhooks by name, as JSON or the path of a JSON file:
+    #: {"crm": {"url": "https://...", "secrets": ["whsec_new", "whsec_old"], "events": [...]}}.
+    webhooks: Annotated[
+        dict[Name, Receiver], NoDecode, BeforeValidator(receivers.read), Field(repr=False)
+    ] = {}
+    #: Hosts, as URLs have them, that may be plain http, on any port and inside our own network.
+    webhook_hosts_allowed: tuple[str, ...] = ()
+    webhook_attempts_max: Annotated[int, Field(ge=1, le=20)] = 10
 
     # Celery
     home_queue: str = "celery"
@@ -142,6 +168,11 @@ class Settings(BaseSettings):
                 "timeout): Celery ignores a last part that is repeated sooner"
             )
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _receivers_reachable(self) -> Self:
+        receivers.require_reachable(self.webhooks, self.webhook_hosts_allowed)
         return self
 
     @property

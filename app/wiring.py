@@ -24,7 +24,9 @@ from app.ledger import engine as ledger
 from app.near_real_time.worker import NearRealTime, Stamina
 from app.notify.compose import Composer
 from app.notify.outbox import MailRules, Outbox
+from app.notify.post import Poster
 from app.notify.smtp import SmtpSender
+from app.notify.webhooks import Webhooks
 from app.packer.pack import Packer
 from app.packer.search import Rhythm, Search
 from app.packer.submit import Spans, Submitter
@@ -95,6 +97,7 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
         request_bytes_max=config.request_bytes_max,
         attempts_max=config.attempts_max,
         models_allowed=config.models_allowed,
+        receivers=frozenset(config.webhooks),
         tiers=frozenset(tiers),
         workloads=workloads.read(config.workloads) if config.workloads is not None else None,
     )
@@ -322,6 +325,19 @@ def outbox() -> Outbox:
         rules=MailRules(
             attempts_max=config.mail_attempts_max, domains_allowed=config.mail_domains_allowed
         ),
+    )
+
+
+@cache
+def webhooks() -> Webhooks:
+    """Sends webhooks."""
+    config = settings()
+    hosts_allowed = frozenset(host.lower() for host in config.webhook_hosts_allowed)
+    return Webhooks(
+        engine=engine(),
+        poster=Poster(hosts_allowed=hosts_allowed),
+        receivers=config.webhooks,
+        attempts_max=config.webhook_attempts_max,
     )
 
 

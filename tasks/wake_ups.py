@@ -3,7 +3,7 @@
 from functools import partial
 
 from app import wiring
-from app.celery import COLLECT_QUEUE, COMPLETE_QUEUE, app, wake
+from app.celery import COLLECT_QUEUE, COMPLETE_QUEUE, NOTIFY_DUE_QUEUE, app, wake
 
 _WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
 
@@ -36,6 +36,20 @@ def notify() -> None:
     outbox = wiring.outbox()
     outbox.recover()
     if outbox.deliver_due():
+        _WAKE_COMPLETION()
+
+
+@app.task(name="unhurried.wake.webhooks", ignore_result=True, shared=False)
+def webhooks() -> None:
+    """Look for receivers that webhooks are due for: each gets a thread of its own."""
+    for receiver in wiring.webhooks().due():
+        wake(app, "webhook", NOTIFY_DUE_QUEUE, receiver)
+
+
+@app.task(name="unhurried.wake.webhook", ignore_result=True, shared=False)
+def webhook(receiver: str) -> None:
+    """Send the webhooks that are due to one receiver."""
+    if wiring.webhooks().deliver(receiver):
         _WAKE_COMPLETION()
 
 

@@ -27,6 +27,7 @@ from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
 from unhurried.results import Result
+from unhurried.webhooks import webhook
 
 __version__ = "0.1.0"
 
@@ -62,4 +63,5 @@ __all__ = [
     "embeddings",
     "messages",
     "responses",
+    "webhook",
 ]

@@ -6,9 +6,9 @@ not know, so that service N serves client N-1 and the reverse.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 #: Sent with every message; the service refuses a version it does not know with a clear error.
 CONTRACT_VERSION: Final = 1
@@ -78,6 +78,9 @@ TASK_NAMES: Final[dict[Endpoint, str]] = {
 }
 ENDPOINTS_BY_TASK: Final[dict[str, Endpoint]] = {name: end for end, name in TASK_NAMES.items()}
 EMAIL_TASK: Final = "unhurried.email.v1"
+WEBHOOK_TASK: Final = "unhurried.webhook.v1"
+#: Tasks that tell somebody of what came before them.
+NOTIFY_TASKS: Final = frozenset({EMAIL_TASK, WEBHOOK_TASK})
 
 #: The queue of each tier, and the one that notifications asked for by a canvas travel on.
 QUEUES: Final[dict[Tier, str]] = {
@@ -103,16 +106,51 @@ def output_key(result_id: str) -> str:
     return f"unhurried:output:{result_id}"
 
 
+class EventType(StrEnum):
+    """What a webhook tells of."""
+
+    JOB_COMPLETED = "job.completed"
+    JOB_FAILED = "job.failed"
+    #: Its due time passed.
+    JOB_EXPIRED = "job.expired"
+    JOB_CANCELLED = "job.cancelled"
+    #: Several jobs at once, with counts; some of them, or all, may have failed.
+    GROUP_COMPLETED = "group.completed"
+
+
 class MailNotice(BaseModel):
     """`notify=email.to(...)`: a mail to one person when this job is done."""
 
     model_config = ConfigDict(extra="ignore")
 
-    kind: Annotated[str, Field(pattern="^email$")] = "email"
+    kind: Literal["email"] = "email"
     to: Annotated[str, Field(min_length=3, max_length=254)]
     template: Annotated[str, Field(pattern="^[a-z0-9_-]{1,64}$")] = "ready"
     subject: Annotated[str, Field(max_length=200)] | None = None
     link: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class WebhookNotice(BaseModel):
+    """`notify=webhook.to(...)`: an event to one receiver, which the service knows by this name."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    #: Without a default, which would be left out on the wire.
+    kind: Literal["webhook"]
+    receiver: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+
+
+def _kind(notice: Any) -> Any:
+    """A notice that does not say what it is, is a mail: the first kind there was."""
+    if isinstance(notice, dict):
+        return notice.get("kind", "email")
+    return getattr(notice, "kind", None)
+
+
+Notice = Annotated[
+    Annotated[MailNotice, Tag("email")] | Annotated[WebhookNotice, Tag("webhook")],
+    Discriminator(_kind),
+]
 
 
 class JobOptions(BaseModel):
@@ -135,7 +173,7 @@ class JobOptions(BaseModel):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     on_failure: OnFailure = OnFailure.RAISE
     on_lost: OnLost = OnLost.RAISE
-    notify: Annotated[list[MailNotice], Field(max_length=10)] = []
+    notify: Annotated[list[Notice], Field(max_length=10)] = []
     #: The JSON schema of the answer (`schema=`), as the caller gave it; checked when it has come.
     answer_schema: dict[str, Any] | None = None
     account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None

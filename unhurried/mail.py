@@ -6,16 +6,10 @@ from celery import Signature
 from pydantic import ValidationError
 
 from unhurried.binding import bound_app
-from unhurried.contract import (
-    CONTRACT_HEADER,
-    CONTRACT_VERSION,
-    EMAIL_TASK,
-    NOTIFY_QUEUE,
-    MailNotice,
-)
+from unhurried.contract import EMAIL_TASK, MailNotice
 from unhurried.jobs import Job
+from unhurried.notifications import notification
 from unhurried.options import first_problem
-from unhurried.publishing import stub
 
 
 class EmailHandle:
@@ -84,20 +78,7 @@ class EmailHandle:
         return Job(self.si(**arguments).apply_async().id, app=bound_app())
 
     def _signature(self, wire: dict[str, Any]) -> "Signature[Any]":
-        app = bound_app()
-        stub(app, self.name)
-        return app.signature(
-            self.name,
-            kwargs=wire,
-            options={
-                "queue": NOTIFY_QUEUE,
-                "serializer": "json",
-                "ignore_result": False,
-                "argsrepr": "<email>",
-                "kwargsrepr": "{}",
-                "headers": {CONTRACT_HEADER: CONTRACT_VERSION},
-            },
-        )
+        return notification(self.name, wire, summary="<email>")
 
 
 def _wire(notice: MailNotice) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from unhurried import workloads
-from unhurried.contract import Endpoint, JobOptions, MailNotice, Tier
+from unhurried.contract import Endpoint, JobOptions, MailNotice, Tier, WebhookNotice
 from unhurried.errors import CallError, MissingTier
 from unhurried.plain import plain
 from unhurried.schemas import ask
@@ -95,12 +95,18 @@ def _options(ours: dict[str, Any]) -> dict[str, Any]:
         if ours.get(name) is not None:
             values[f"{name}_s"] = seconds(ours[name])
     if ours.get("notify") is not None:
+        if Tier(str(tier)) is Tier.SYNC:
+            raise ValueError(
+                "notify= tells of a job that ends later; a sync call has ended by then"
+            )
         values["notify"] = _notices(ours["notify"])
     return _validated(values)
 
 
-def _notices(notify: MailNotice | Sequence[MailNotice]) -> list[MailNotice]:
-    return [notify] if isinstance(notify, MailNotice) else list(notify)
+def _notices(
+    notify: MailNotice | WebhookNotice | Sequence[MailNotice | WebhookNotice],
+) -> list[MailNotice | WebhookNotice]:
+    return [notify] if isinstance(notify, MailNotice | WebhookNotice) else list(notify)
 
 
 def _validated(values: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from unhurried.checks import require_workable
 from unhurried.contract import (
     CONTRACT_HEADER,
     CONTRACT_VERSION,
-    EMAIL_TASK,
     HOME_QUEUE_HEADER,
     NOTIFY_QUEUE,
+    NOTIFY_TASKS,
     ORIGIN_HEADER,
     QUEUES,
     REDIS_LIFETIME_S,
@@ -63,7 +63,7 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         task_id = task_id or uuid()
         kwargs = _stamped(self.name, dict(kwargs or {}))
         tier = _tier(self.name, kwargs)
-        options |= _destination(NOTIFY_QUEUE if self.name == EMAIL_TASK else QUEUES[tier])
+        options |= _destination(NOTIFY_QUEUE if self.name in NOTIFY_TASKS else QUEUES[tier])
         # The service decodes plain JSON and nothing else.
         options |= {"serializer": "json", "compression": None}
         options["headers"] = {**(options.get("headers") or {}), **_headers(app)}
@@ -88,7 +88,7 @@ def _runs_elsewhere(_upstream: Any = None, **_arguments: Any) -> None:
 
 def _stamped(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the moment of publishing; freshness counts from it unless told otherwise."""
-    if name == EMAIL_TASK:
+    if name in NOTIFY_TASKS:
         return kwargs
     stray = kwargs.keys() - {"request", "options"}
     if stray:
@@ -103,7 +103,7 @@ def _stamped(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tier(name: str, kwargs: dict[str, Any]) -> Tier:
-    if name == EMAIL_TASK:
+    if name in NOTIFY_TASKS:
         return Tier.NEAR_REAL_TIME
     tier = kwargs["options"].get("tier")
     if tier not in list(Tier):

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from unhurried.errors import WebhookInvalid
 
+__all__ = ["Event", "WebhookInvalid", "secret_bytes", "sign", "unwrap"]
+
 _ID: Final = "webhook-id"
 _TIMESTAMP: Final = "webhook-timestamp"
 _SIGNATURE: Final = "webhook-signature"

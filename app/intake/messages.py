@@ -12,9 +12,9 @@ from typing import Any, Final
 from kombu.exceptions import KombuError
 from kombu.serialization import loads
 
-from app.ledger.admission import Admission, MailDraft, Message
-from app.ledger.notifications import email_id
-from app.policy import admission, mail
+from app.ledger.admission import Admission, Message, NotificationDraft
+from app.ledger.notifications import id_of_task
+from app.policy import admission, mail, webhooks
 from app.policy.admission import Refusal, Rules
 from unhurried.contract import (
     CONTRACT_HEADER,
@@ -22,6 +22,7 @@ from unhurried.contract import (
     EMAIL_TASK,
     ENDPOINTS_BY_TASK,
     ORIGIN_HEADER,
+    WEBHOOK_TASK,
 )
 
 #: What arrives is another party's: nothing but JSON is ever decoded.
@@ -139,6 +140,8 @@ def _decide(
         )
     if message.task_name == EMAIL_TASK:
         return _mail(message, call)
+    if message.task_name == WEBHOOK_TASK:
+        return _webhook(message, headers, call, rules)
     endpoint = ENDPOINTS_BY_TASK.get(message.task_name)
     if endpoint is None:
         return Refusal(code="unknown_task", message=f"no task {message.task_name!r} is served here")
@@ -154,14 +157,39 @@ def _decide(
     )
 
 
-def _mail(message: Message, call: _Call) -> MailDraft | Refusal:
+def _mail(message: Message, call: _Call) -> NotificationDraft | Refusal:
     try:
         payload = mail.draft(call.args, call.kwargs)
     except ValueError as error:
         return Refusal(code="invalid_request", message=str(error))
-    return MailDraft(
-        id=email_id(message.task_id, message.context_digest),
+    return _notification(message, payload)
+
+
+def _webhook(
+    message: Message, headers: Mapping[str, Any], call: _Call, rules: Rules
+) -> NotificationDraft | Refusal:
+    parent_id = headers.get("parent_id")
+    try:
+        payload = webhooks.draft(
+            call.args,
+            call.kwargs,
+            task_id=message.task_id,
+            parent_id=parent_id if isinstance(parent_id, str) else None,
+            receivers=rules.receivers,
+        )
+    except webhooks.UnknownReceiver as unknown:
+        return Refusal(code="unknown_receiver", message=str(unknown))
+    except ValueError as error:
+        return Refusal(code="invalid_request", message=str(error))
+    return _notification(message, payload)
+
+
+def _notification(message: Message, payload: Mapping[str, Any]) -> NotificationDraft:
+    return NotificationDraft(
+        id=id_of_task(message.task_id, message.context_digest),
         tenant="default",
+        kind=payload["kind"],
+        receiver=payload.get("receiver"),
         payload=json.dumps(payload).encode(),
     )
 

@@ -14,7 +14,7 @@ from app.ledger import notifications, schema
 from app.policy.admission import JobDraft, Refusal
 from app.policy.lifecycle import ENDED, JobState
 from app.policy.tickets import TicketState
-from unhurried.contract import MailNotice, OnFailure
+from unhurried.contract import MailNotice, OnFailure, WebhookNotice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +38,14 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MailDraft:
-    """A mail that a canvas asked for: `email` as a link, a chain step or a chord's body."""
+class NotificationDraft:
+    """What a canvas asked for: `email` or `webhook` as a link, a chain step or a chord's body."""
 
     id: UUID
     tenant: str
+    kind: str
+    #: Whom a webhook goes to; None for a mail.
+    receiver: str | None
     payload: bytes
 
 
@@ -51,7 +54,7 @@ class Admission:
     """One message and what policy made of it."""
 
     message: Message
-    decision: JobDraft | MailDraft | Refusal
+    decision: JobDraft | NotificationDraft | Refusal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +62,7 @@ class Admitted:
     """What came of one admission."""
 
     message: Message
-    decision: JobDraft | MailDraft | Refusal
+    decision: JobDraft | NotificationDraft | Refusal
     #: Whether the ticket can be completed at once.
     ready: bool
 
@@ -76,7 +79,7 @@ def admit(
     states = _insert_jobs(connection, list(drafts.values()), at)
     admitted = [_place(admission, states) for admission in admissions]
     _insert_tickets(connection, admitted, at)
-    _insert_mails(connection, admitted, at)
+    _insert_notifications(connection, admitted, at)
     answered = [
         one.decision.id for one in admitted if one.ready and isinstance(one.decision, JobDraft)
     ]
@@ -135,22 +138,26 @@ def _insert_tickets(connection: Connection, admitted: Sequence[Admitted], at: da
         connection.execute(insert(schema.ticket).on_conflict_do_nothing(), rows)
 
 
-def _insert_mails(connection: Connection, admitted: Sequence[Admitted], at: datetime) -> None:
-    """Stage the mails that a canvas asked for; each completes its ticket once it is delivered."""
+def _insert_notifications(
+    connection: Connection, admitted: Sequence[Admitted], at: datetime
+) -> None:
+    """Stage what a canvas asked for; each completes its ticket once it is delivered."""
     for one in admitted:
-        if not isinstance(one.decision, MailDraft):
+        if not isinstance(one.decision, NotificationDraft):
             continue
         connection.execute(
             text("""
                 INSERT INTO notification
-                  (id, tenant, kind, ticket_id, payload, state, created_at, next_at)
-                SELECT :id, :tenant, 'email', ticket.id, :payload, 'new', :at, :at
+                  (id, tenant, kind, receiver, ticket_id, payload, state, created_at, next_at)
+                SELECT :id, :tenant, :kind, :receiver, ticket.id, :payload, 'new', :at, :at
                 FROM ticket WHERE task_id = :task_id AND context_digest = :digest
                 ON CONFLICT DO NOTHING
             """),
             {
                 "id": one.decision.id,
                 "tenant": one.decision.tenant,
+                "kind": one.decision.kind,
+                "receiver": one.decision.receiver,
                 "payload": one.decision.payload,
                 "at": at,
                 "task_id": one.message.task_id,
@@ -194,14 +201,14 @@ def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:
         case JobDraft():
             row |= {"job_id": decision.id, "tenant": decision.tenant}
             row |= {"on_failure": decision.on_failure, "notify": _notices(decision.notify)}
-        case MailDraft():
+        case NotificationDraft():
             row |= {"tenant": decision.tenant}
         case Refusal():
             row |= {"on_failure": decision.on_failure, "end": _refused(decision)}
     return row
 
 
-def _notices(notices: Sequence[MailNotice]) -> bytes | None:
+def _notices(notices: Sequence[MailNotice | WebhookNotice]) -> bytes | None:
     if not notices:
         return None
     return json.dumps([notice.model_dump(mode="json") for notice in notices]).encode()

@@ -1,7 +1,8 @@
 """The outbox of mails and webhooks: staged with the end they tell of, delivered afterwards.
 
-A row that is `sending` past its lease was interrupted while the mail server had it: nobody knows
-whether the person got it. It becomes `unknown` and is never sent again by itself.
+A mail that is `sending` past its lease was interrupted while the mail server had it: nobody knows
+whether the person got it. It becomes `unknown` and is never sent again by itself. A webhook is simply
+sent again, with the id that it had: see `app.ledger.webhooks`.
 """
 
 import json
@@ -37,8 +38,8 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
     rows = connection.execute(
         text("""
             SELECT ticket.id, ticket.tenant, ticket.task_id, ticket.notify, job.id AS job_id,
-                   job.state, job.error_code, job.workload, job.subject, job.as_of, job.produced_at,
-                   job.effective_until
+                   job.key, job.tier, job.state, job.error_code, job.error_retryable, job.workload,
+                   job.subject, job.as_of, job.produced_at, job.effective_until
             FROM ticket JOIN job ON job.id = ticket.job_id
             WHERE ticket.job_id = ANY(CAST(:ids AS uuid[])) AND ticket.notify IS NOT NULL
               AND ticket.state = 'ready'
@@ -50,6 +51,7 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
             "id": uuid5(_NAMESPACE, f"{row.id}:{index}"),
             "tenant": row.tenant,
             "kind": notice["kind"],
+            "receiver": notice.get("receiver"),
             "job_id": row.job_id,
             "payload": json.dumps(notice | {"about": _about(row)}).encode(),
             "at": at,
@@ -60,8 +62,9 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
     if staged:
         connection.execute(
             text("""
-                INSERT INTO notification (id, tenant, kind, job_id, payload, state, created_at, next_at)
-                VALUES (:id, :tenant, :kind, :job_id, :payload, 'new', :at, :at)
+                INSERT INTO notification
+                  (id, tenant, kind, receiver, job_id, payload, state, created_at, next_at)
+                VALUES (:id, :tenant, :kind, :receiver, :job_id, :payload, 'new', :at, :at)
                 ON CONFLICT DO NOTHING
             """),
             staged,
@@ -69,14 +72,17 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
 
 
 def _about(row: Any) -> dict[str, Any]:
-    """What a template may say of one job: names, counts and times, never a prompt or an answer."""
+    """What may be told of one job: names, counts and times, never a prompt or an answer."""
     return {
         "jobs": 1,
         "failed": int(row.state != "succeeded"),
         "state": row.state,
         "code": row.error_code,
+        "retryable": bool(row.error_retryable),
         "job_id": str(row.job_id),
         "task_id": row.task_id,
+        "key": row.key,
+        "tier": row.tier,
         "workload": row.workload,
         "subject": row.subject,
         "as_of": row.as_of.isoformat() if row.as_of else None,
@@ -85,19 +91,20 @@ def _about(row: Any) -> dict[str, Any]:
     }
 
 
-def email_id(task_id: str, context_digest: bytes) -> UUID:
-    """The id of the mail that an `email` task asks for: the same message always gives the same one."""
+def id_of_task(task_id: str, context_digest: bytes) -> UUID:
+    """The id of what an `email` or `webhook` task asks for: the same message always gives the same."""
     return uuid5(_NAMESPACE, f"task:{task_id}:{context_digest.hex()}")
 
 
 def claim(connection: Connection, *, at: datetime, lease: timedelta, limit: int = 50) -> list[Due]:
-    """Take notifications that are due; nobody else takes them until the lease is over."""
+    """Take mails that are due; nobody else takes them until the lease is over."""
     rows = connection.execute(
         text("""
             UPDATE notification SET leased_until = :until, attempts = attempts + 1
             WHERE id IN (
               SELECT id FROM notification
-              WHERE state = 'new' AND next_at <= :at AND (leased_until IS NULL OR leased_until < :at)
+              WHERE kind = 'email' AND state = 'new' AND next_at <= :at
+                AND (leased_until IS NULL OR leased_until < :at)
               ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED
             )
             RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
@@ -139,6 +146,12 @@ def unknown(connection: Connection, due: Due, *, at: datetime, reason: str) -> N
     _end(connection, due, "unknown", end, at=at, reason=reason)
 
 
+def not_wanted(connection: Connection, due: Due, *, at: datetime) -> None:
+    """Its receiver does not take events of this type: done, and never sent."""
+    end = {"schema": 1, "notification_id": str(due.id), "delivery": "not_wanted"}
+    _end(connection, due, "done", end, at=at, reason="not among the receiver's events", sent=False)
+
+
 def again(connection: Connection, due: Due, *, next_at: datetime, reason: str) -> None:
     """A definite no: try again at `next_at`."""
     connection.execute(
@@ -152,7 +165,7 @@ def again(connection: Connection, due: Due, *, next_at: datetime, reason: str) -
 
 
 def interrupted(connection: Connection, *, at: datetime, limit: int = 100) -> list[Due]:
-    """Notifications whose sender died while the receiver may have had them."""
+    """Mails whose sender died while the mail server may have had them."""
     rows = connection.execute(
         text("""
             SELECT id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
@@ -173,15 +186,22 @@ def _end(
     *,
     at: datetime,
     reason: str | None = None,
+    sent: bool = True,
 ) -> None:
     moved = connection.execute(
         text("""
             UPDATE notification
             SET state = :state, last_error = :reason,
-                sent_at = CASE WHEN :state = 'done' THEN CAST(:at AS timestamptz) END
+                sent_at = CASE WHEN :sent THEN CAST(:at AS timestamptz) END
             WHERE id = :id AND state IN ('new', 'sending')
         """),
-        {"id": due.id, "state": state, "reason": reason, "at": at},
+        {
+            "id": due.id,
+            "state": state,
+            "reason": reason,
+            "at": at,
+            "sent": sent and state == "done",
+        },
     ).rowcount
     if moved and due.ticket_id is not None:
         connection.execute(

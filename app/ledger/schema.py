@@ -364,16 +364,38 @@ notification = Table(
     Column("job_id", Uuid),
     #: To whom, which template, counts: as JSON. Never a prompt or an answer.
     Column("payload", LargeBinary, nullable=False),
-    #: new, sending, done, unknown (the reply was lost: never sent again), dead.
+    #: Whom a webhook goes to, as the settings name it; None for a mail.
+    Column("receiver", Text),
+    #: A webhook's bytes, set before its first try: every try signs and sends these.
+    Column("body", LargeBinary),
+    #: new, sending (mails alone), done, unknown (a mail's reply was lost: never sent again), dead.
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     _at("created_at", nullable=False),
     _at("next_at", nullable=False),
     _at("leased_until"),
+    #: When it was delivered: the mail server, or the webhook's receiver, took it.
     _at("sent_at"),
     Column("last_error", Text),
     CheckConstraint("state IN ('new', 'sending', 'done', 'unknown', 'dead')", name="state"),
     Index("ix_notification_due", "next_at", postgresql_where=text("state IN ('new', 'sending')")),
+    Index(
+        "ix_notification_receiver",
+        "receiver",
+        "next_at",
+        postgresql_where=text("state = 'new' AND receiver IS NOT NULL"),
+    ),
+)
+
+#: How a receiver of webhooks has been lately. A missing row means: well.
+receiver = Table(
+    "receiver",
+    metadata,
+    Column("name", Text, primary_key=True),
+    #: In a row, up to now.
+    Column("failures", Integer, nullable=False),
+    #: Nothing is sent before this moment.
+    _at("slow_until", nullable=False),
 )
 
 #: What an account may do now. A missing row means: everything.

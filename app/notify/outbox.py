@@ -14,7 +14,7 @@ from app.ledger.notifications import Due
 from app.notify.compose import BadTemplate, Composer
 from app.notify.smtp import Delivery, NotSent, Sent, SmtpSender, Unknown
 from app.observe.log import tell
-from app.policy import mail
+from app.policy import mail, redelivery
 
 #: Of one run; the rest waits for the next.
 _MAILS_MAX: Final = 1000
@@ -145,4 +145,4 @@ class Outbox:
 
     def _next_try(self, due: Due, now: datetime) -> datetime:
         until = mail.effective_until(due.payload)
-        return mail.next_try(due.attempts, now=now, chance=self._chance(), until=until)
+        return redelivery.next_try(due.attempts, now=now, chance=self._chance(), until=until)

@@ -12,10 +12,18 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from app.policy import canonical, upstream
+from app.policy import canonical, upstream, webhooks
 from app.policy.flaws import require_schema
 from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
-from unhurried.contract import Endpoint, JobOptions, MailNotice, OnFailure, OnLost, Tier
+from unhurried.contract import (
+    Endpoint,
+    JobOptions,
+    MailNotice,
+    OnFailure,
+    OnLost,
+    Tier,
+    WebhookNotice,
+)
 from unhurried.workloads import Workload
 
 #: Everything a job id is derived from lies under this.
@@ -44,6 +52,8 @@ class Rules:
     models_allowed: tuple[str, ...] = ()
     #: Declared workloads by name; None where no file declares any, and a name is only a name.
     workloads: Mapping[str, Workload] | None = None
+    #: Receivers of webhooks that are set up.
+    receivers: frozenset[str] = frozenset()
     #: Tiers that a message on the pump's queues may ask for.
     tiers: frozenset[Tier] = frozenset({Tier.BATCH})
 
@@ -78,7 +88,7 @@ class JobDraft:
     #: The JSON schema that the answer must have, as canonical JSON.
     answer_schema: bytes | None = field(repr=False, default=None)
     on_lost: OnLost
-    notify: tuple[MailNotice, ...]
+    notify: tuple[MailNotice | WebhookNotice, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +126,7 @@ def decide(
         options = _options(kwargs)
         request = _request(endpoint, args, kwargs, options.tier, rules)
         _check_workload(options, request, rules)
+        _check_notices(options, rules)
         encoded = _encode(request, rules)
         return _draft(
             endpoint,
@@ -250,6 +261,15 @@ def _check_workload(options: JobOptions, request: Mapping[str, Any], rules: Rule
     if contract.models and request["model"] not in contract.models:
         allowed = ", ".join(contract.models)
         raise _Refused(f"workload {options.workload!r} may only ask: {allowed}")
+
+
+def _check_notices(options: JobOptions, rules: Rules) -> None:
+    for notice in options.notify:
+        if isinstance(notice, WebhookNotice):
+            try:
+                webhooks.require_known(notice.receiver, rules.receivers)
+            except webhooks.UnknownReceiver as unknown:
+                raise _Refused(str(unknown), "unknown_receiver") from None
 
 
 def _encode(request: Mapping[str, Any], rules: Rules) -> bytes:

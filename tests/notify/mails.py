@@ -9,8 +9,8 @@ from sqlalchemy import Engine, Row, text
 
 from app.ledger import admission
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission, MailDraft
-from app.ledger.notifications import email_id
+from app.ledger.admission import Admission, NotificationDraft
+from app.ledger.notifications import id_of_task
 from app.notify.compose import Composer
 from app.notify.outbox import MailRules, Outbox
 from app.notify.smtp import SmtpSender
@@ -27,8 +27,14 @@ def ask(
     """Admit an `email` task; the notification's id. `payload` stands for one staged unchecked."""
     message = a_message(task_id)
     found = payload if payload is not None else mail.draft(args, {"to": TO, **kwargs})
-    notification_id = email_id(task_id, message.context_digest)
-    wanted = MailDraft(id=notification_id, tenant="default", payload=json.dumps(found).encode())
+    notification_id = id_of_task(task_id, message.context_digest)
+    wanted = NotificationDraft(
+        id=notification_id,
+        tenant="default",
+        kind="email",
+        receiver=None,
+        payload=json.dumps(found).encode(),
+    )
     with engine.begin() as connection:
         admitted = [Admission(message=message, decision=wanted)]
         admission.admit(connection, admitted, at=ledger.now(connection))

@@ -15,7 +15,7 @@ from unhurried.contract import Endpoint, Tier
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _TIERS = frozenset({Tier.BATCH, Tier.NEAR_REAL_TIME})
-RULES = Rules(request_bytes_max=100_000, attempts_max=3, tiers=_TIERS)
+RULES = Rules(request_bytes_max=100_000, attempts_max=3, tiers=_TIERS, receivers=frozenset({"crm"}))
 LIMITS = Limits(requests_max=1000, bytes_max=1_000_000, line_overhead_bytes=100)
 
 

@@ -59,6 +59,7 @@ def test_a_draft_counts_a_chord_and_takes_the_worst_of_its_times() -> None:
         "as_of": (NOW - 9 * HOUR).isoformat(),
         "produced_at": (NOW + HOUR).isoformat(),
         "effective_until": until[1],
+        "group": True,
     }
     assert "secret" not in repr(payload)
     assert "secret" not in repr(mail.letter(payload, now=NOW))
@@ -249,34 +250,3 @@ def test_a_staged_payload_cannot_break_a_line_either(text: str) -> None:
     assert "\x00" not in found.subject
     assert bytes(message)
     assert found.context["link"] is None or found.context["link"].startswith("http")
-
-
-@given(attempts=st.integers(1, 30), chance=CHANCES)
-def test_the_schedule_is_the_table_within_a_fifth(attempts: int, chance: float) -> None:
-    """5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, then 24 h for ever, each +-20 %."""
-    table = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
-    wait = (mail.next_try(attempts, now=NOW, chance=chance) - NOW).total_seconds()
-    planned = table[min(attempts, 9) - 1]
-    assert planned * 0.8 - 1e-6 <= wait <= planned * 1.2 + 1e-6
-
-
-@given(attempts=st.integers(1, 12), chance=CHANCES)
-def test_a_later_attempt_waits_longer(attempts: int, chance: float) -> None:
-    """For the same chance no wait is shorter than the one before it."""
-    first = mail.next_try(attempts, now=NOW, chance=chance)
-    assert first <= mail.next_try(attempts + 1, now=NOW, chance=chance)
-
-
-@given(
-    attempts=st.integers(1, 12),
-    chance=CHANCES,
-    ahead=st.timedeltas(min_value=timedelta(days=-3), max_value=timedelta(days=3)),
-)
-def test_an_expiry_brings_the_next_try_forward_but_never_into_the_past(
-    attempts: int, chance: float, ahead: timedelta
-) -> None:
-    """No wait is longer for it, none is cut by an expiry that has passed."""
-    plain = mail.next_try(attempts, now=NOW, chance=chance)
-    cut = mail.next_try(attempts, now=NOW, chance=chance, until=NOW + ahead)
-    assert NOW < cut <= plain
-    assert cut == (min(plain, NOW + ahead) if ahead > timedelta(0) else plain)
