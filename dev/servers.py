@@ -23,6 +23,7 @@ import redis
 from dev.processes import Process, ProcessDiedError, poll_until
 
 _START_S: Final = 30.0
+_CRASH_S: Final = 10.0
 _REDIS_MAJOR_MIN: Final = 7
 
 
@@ -47,6 +48,9 @@ class Server:
 
     url: str
     process: Process
+    answers: Callable[[], bool]
+    #: What ends it at once, with nothing more written and none of its children left.
+    crash_signal: signal.Signals = signal.SIGKILL
 
     def __enter__(self) -> Self:
         """It runs already."""
@@ -64,6 +68,16 @@ class Server:
     def stop(self) -> None:
         """End it and wait until it is gone."""
         self.process.terminate()
+
+    def crash(self) -> None:
+        """End it in the middle of whatever it does."""
+        os.kill(self.process.pid, self.crash_signal)
+        self.process.wait(within_s=_CRASH_S)
+
+    def start_again(self) -> None:
+        """Start it over the same data, at the same address, and wait until it answers."""
+        self.process.start()
+        _await(self.process, self.answers)
 
 
 def start_postgres(directory: Path, *, durable: bool = False) -> Server:
@@ -91,8 +105,15 @@ def start_postgres(directory: Path, *, durable: bool = False) -> Server:
         # Its fast shutdown; at SIGTERM it would wait for its clients to go.
         stop_signal=signal.SIGINT,
     ).start()
-    _await(process, lambda: _answers_postgres(port))
-    return Server(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", process)
+    server = Server(
+        f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres",
+        process,
+        lambda: _answers_postgres(port),
+        # Of its children too; SIGKILL would leave them to hold on to its memory for a while.
+        crash_signal=signal.SIGQUIT,
+    )
+    _await(process, server.answers)
+    return server
 
 
 def _fill(data: Path, initdb: list[str]) -> None:
@@ -128,8 +149,9 @@ def start_redis(directory: Path, *, durable: bool = False) -> Server:
         log=directory / "logs" / "redis.log",
         environment=dict(os.environ),
     ).start()
-    _await(process, lambda: _answers_redis(port))
-    return Server(f"redis://127.0.0.1:{port}/0", process)
+    server = Server(f"redis://127.0.0.1:{port}/0", process, lambda: _answers_redis(port))
+    _await(process, server.answers)
+    return server
 
 
 def create_database(

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from dev.fault_proxy import FaultProxy
 from dev.processes import Process, poll_until
 from dev.servers import Server, create_database, free_port, start_postgres, start_redis
 
@@ -44,14 +45,21 @@ class Stack:
     mail: bool = True
     #: Keep Redis and PostgreSQL through crashes; slower.
     durable: bool = False
+    #: Reach the simulator and the mail catcher through proxies that can strike (`proxies`).
+    faulty: bool = False
 
     def __post_init__(self) -> None:
         """Nothing runs before `start`."""
         self.directory = self.directory.resolve()
-        self._servers: list[Server] = []
+        #: The embedded servers by name: `postgres`, `redis`.
+        self.servers: dict[str, Server] = {}
+        #: By what they lead to: `simulator`, `mail_sink`.
+        self.proxies: dict[str, FaultProxy] = {}
         self._processes: dict[str, Process] = {}
         self.variables: dict[str, str] = {**os.environ, **self.environment}
         self.mails = self.directory / "mails"
+        #: Where the simulator is, once it runs.
+        self.simulator_url = ""
 
     def __enter__(self) -> Self:
         """Start everything, or leave nothing running."""
@@ -96,9 +104,12 @@ class Stack:
         for process in reversed(self._processes.values()):
             process.terminate()
         self._processes.clear()
-        for server in reversed(self._servers):
+        for proxy in self.proxies.values():
+            proxy.stop()
+        self.proxies.clear()
+        for server in reversed(self.servers.values()):
             server.stop()
-        self._servers.clear()
+        self.servers.clear()
 
     def process(self, name: str) -> Process:
         """A running process by its Procfile name."""
@@ -109,6 +120,14 @@ class Stack:
         self._processes[name].terminate()
         self.launch(name, procfile()[name])
         self.await_ready(name)
+
+    def double(self, name: str) -> Process:
+        """Start another process of the same kind beside it, as `<name>.2`, and wait until it serves."""
+        # Celery's workers tell each other by their node's name.
+        command = [word.replace(f"{name}@", f"{name}.2@") for word in procfile()[name]]
+        process = self.launch(f"{name}.2", command)
+        self.await_ready(f"{name}.2")
+        return process
 
     def launch(
         self,
@@ -152,28 +171,23 @@ class Stack:
         """Where Flower is."""
         return f"http://127.0.0.1:{self.variables['UNHURRIED_FLOWER_PORT']}"
 
-    @property
-    def simulator_url(self) -> str:
-        """Where the simulator is."""
-        return self.variables["UNHURRIED_ANTHROPIC_BASE_URL"]
-
     def _serves(self, name: str) -> bool:
         if name == "flower":
             return _answers(f"{self.flower_url}/healthcheck")
         log = self._processes[name].log
-        words = _READY_WORDS.get(name, _WORKER_READY)
+        words = _READY_WORDS.get(name.partition(".")[0], _WORKER_READY)
         return log.exists() and words in log.read_text("utf-8", "replace")
 
     def _start_servers(self) -> None:
         if "UNHURRIED_DATABASE_URL" not in self.variables:
             postgres = start_postgres(self.directory, durable=self.durable)
-            self._servers.append(postgres)
+            self.servers["postgres"] = postgres
             self.variables["UNHURRIED_DATABASE_URL"] = create_database(
                 postgres.url, "unhurried", exists_ok=True
             )
         if "UNHURRIED_REDIS_URL" not in self.variables:
             server = start_redis(self.directory, durable=self.durable)
-            self._servers.append(server)
+            self.servers["redis"] = server
             self.variables["UNHURRIED_REDIS_URL"] = server.url
         self.variables.setdefault("UNHURRIED_RUN_DIRECTORY", str(self.directory / "run"))
         Path(self.variables["UNHURRIED_RUN_DIRECTORY"]).mkdir(parents=True, exist_ok=True)
@@ -185,7 +199,9 @@ class Stack:
         process = self.launch("simulator", [*command, *self.simulator_options])
         poll_until(lambda: not process.alive or port_file.exists(), within_s=_READY_S)
         process.require_alive()
-        url = f"http://127.0.0.1:{int(port_file.read_text('utf-8'))}"
+        port = int(port_file.read_text("utf-8"))
+        self.simulator_url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{self._reached_by('simulator', port)}"
         self.variables |= {
             "UNHURRIED_ANTHROPIC_BASE_URL": url,
             "UNHURRIED_ANTHROPIC_API_KEY": "simulated",
@@ -199,7 +215,15 @@ class Stack:
         process = self.launch("mail_sink", [*command, "--directory", str(self.mails)])
         poll_until(lambda: not process.alive or "ready" in process.tail(), within_s=_READY_S)
         process.require_alive()
-        self.variables["UNHURRIED_SMTP_URL"] = f"smtp://127.0.0.1:{port}"
+        reached_by = self._reached_by("mail_sink", port)
+        self.variables["UNHURRIED_SMTP_URL"] = f"smtp://127.0.0.1:{reached_by}"
+
+    def _reached_by(self, name: str, port: int) -> int:
+        """The port at which the service finds what listens on `port`."""
+        if not self.faulty:
+            return port
+        self.proxies[name] = FaultProxy(port).start()
+        return self.proxies[name].port
 
     def _migrate(self) -> None:
         subprocess.run(

@@ -128,3 +128,30 @@ def test_stopping_twice_is_stopping_once(tmp_path: Path) -> None:
     server.stop()
 
     assert not server.process.alive
+
+
+def test_redis_comes_back_from_a_crash_with_everything(tmp_path: Path) -> None:
+    """At the same address, with what it had acknowledged, where it is durable."""
+    with start_redis(tmp_path, durable=True) as server, redis.Redis.from_url(server.url) as client:
+        client.set("kept", "yes")
+        server.crash()
+        assert not server.process.alive
+        server.start_again()
+
+        assert b"yes" == client.get("kept")
+
+
+def test_postgres_comes_back_from_a_crash_with_everything(tmp_path: Path) -> None:
+    """At the same address, with what was committed; what was not is gone, and so are its children."""
+    with start_postgres(tmp_path, durable=True) as server:
+        connection = psycopg.connect(_plain(server.url))
+        connection.execute("CREATE TABLE kept ()")
+        connection.commit()
+        connection.execute("CREATE TABLE lost ()")
+        server.crash()
+        connection.close()
+        server.start_again()
+
+        with psycopg.connect(_plain(server.url)) as connection:
+            found = connection.execute("SELECT relname FROM pg_class WHERE relname ~ 'kept|lost'")
+            assert [("kept",)] == found.fetchall()

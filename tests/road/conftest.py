@@ -52,6 +52,8 @@ class Caller:
     python: Path | None = None
     #: The caller's own default queue.
     queue: str = "celery"
+    #: Its code base.
+    directory: Path = CALLER
 
     def start(self, name: str, *arguments: str) -> Process:
         """Run one of the caller's programs, its own `app.py` and `tasks.py` first on its path."""
@@ -68,7 +70,7 @@ class Caller:
             environment.pop("PYTHONPATH", None)
             program = str(self.python)
         return self.stack.launch(
-            name, [program, *arguments], directory=CALLER, environment=environment
+            name, [program, *arguments], directory=self.directory, environment=environment
         )
 
     def worker(self) -> Process:

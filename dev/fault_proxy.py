@@ -1,0 +1,193 @@
+"""A TCP proxy that strikes: replies are cut off or held back after the server has done what it was asked.
+
+Between the service and a provider, a mail server: whatever speaks in turns over one connection.
+"""
+
+import asyncio
+import re
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Final, Self
+
+_CHUNK_BYTES: Final = 1 << 16
+_START_S: Final = 10.0
+
+
+class Deed(StrEnum):
+    """What becomes of a request or its reply."""
+
+    #: The request never reaches the server: both connections break.
+    LOSE = "lose"
+    #: Both connections break once `after_bytes` of the reply have passed.
+    CUT = "cut"
+    #: Nothing more passes until the client goes away or `FaultProxy.release` is called.
+    HOLD = "hold"
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """Strikes one request or the reply to it, once."""
+
+    #: Searched in what a client sends at once; `\\A` anchors it to a request's first line.
+    request: re.Pattern[bytes]
+    deed: Deed
+    #: So much of the reply passes before.
+    after_bytes: int = 0
+    #: So many matching requests are let through first.
+    skip: int = 0
+    #: Set when it has struck. A reply that was struck has come: the server did it.
+    struck: threading.Event = field(default_factory=threading.Event)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class FaultProxy:
+    """Listens on a free loopback port for a server on another. A context manager."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._faults: list[Fault] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._listener: asyncio.Server | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Break every connection and stop listening."""
+        self.stop()
+
+    def start(self) -> Self:
+        """Listen from now on; `port` says where."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_START_S)
+        return self
+
+    def stop(self) -> None:
+        """Break every connection and stop listening."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_START_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def arm(self, fault: Fault) -> Fault:
+        """Let it strike the next reply that it fits; the same fault."""
+        self._loop.call_soon_threadsafe(self._faults.append, fault)
+        return fault
+
+    def release(self, fault: Fault) -> None:
+        """Let a held reply go on."""
+        self._loop.call_soon_threadsafe(fault._released.set)  # noqa: SLF001 - ours, of this module
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        assert self._listener is not None, "the proxy was not started"
+        self._listener.close()
+        for writer in self._clients:
+            writer.transport.abort()
+        await asyncio.gather(*self._under_way)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way.add(task)
+        self._clients.add(writer)
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._server_port)
+        except OSError:
+            # As a client sees a server that is not there.
+            writer.transport.abort()
+        else:
+            await _Conversation(self._faults, (reader, writer), there).run()
+        finally:
+            self._under_way.discard(task)
+            self._clients.discard(writer)
+
+
+_Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Conversation:
+    """One client's connection and the server's half of it."""
+
+    def __init__(self, faults: list[Fault], client: _Ends, server: _Ends) -> None:
+        self._faults = faults
+        self._client = client
+        self._server = server
+        #: What strikes the reply that is under way, and how much of it may still pass.
+        self._fault: Fault | None = None
+        self._passes = 0
+
+    async def run(self) -> None:
+        """Until either side goes away or the connection is cut."""
+        ways = [asyncio.create_task(way) for way in (self._requests(), self._replies())]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for _, writer in (self._client, self._server):
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _requests(self) -> None:
+        while chunk := await self._client[0].read(_CHUNK_BYTES):
+            self._match(chunk)
+            if self._fault is not None and self._fault.deed is Deed.LOSE:
+                self._fault.struck.set()
+                self._client[1].transport.abort()
+                return
+            self._server[1].write(chunk)
+            await self._server[1].drain()
+
+    def _match(self, chunk: bytes) -> None:
+        for fault in self._faults:
+            if not fault.request.search(chunk):
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+                continue
+            self._faults.remove(fault)
+            self._fault, self._passes = fault, fault.after_bytes
+            return
+
+    async def _replies(self) -> None:
+        while chunk := await self._server[0].read(_CHUNK_BYTES):
+            rest = chunk
+            if self._fault is not None:
+                rest = chunk[self._passes :]
+                await self._pass(chunk[: self._passes])
+                self._passes -= len(chunk) - len(rest)
+                if rest and not await self._goes_on(self._fault):
+                    return
+            await self._pass(rest)
+
+    async def _goes_on(self, fault: Fault) -> bool:
+        """Strike; whether the rest of the reply passes after all."""
+        fault.struck.set()
+        if fault.deed is Deed.CUT:
+            self._client[1].transport.abort()
+            return False
+        await fault._released.wait()  # noqa: SLF001 - ours, of this module
+        self._fault = None
+        return True
+
+    async def _pass(self, chunk: bytes) -> None:
+        if chunk:
+            self._client[1].write(chunk)
+            await self._client[1].drain()
