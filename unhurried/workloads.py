@@ -42,6 +42,11 @@ class Workload(BaseModel):
     attempts: Annotated[int, Field(ge=1, le=20)] | None = None
     deadline: Span | None = None
     effective_for: Span | None = None
+    #: An identical request of this workload that was answered is not asked again while the input of its
+    #: answer is younger than this. None always asks.
+    reuse: Span | None = None
+    #: Identical requests of this workload that are under way are asked once.
+    single_flight: bool = False
     #: Who answers for it, for people.
     owner: str | None = None
 

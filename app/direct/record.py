@@ -6,7 +6,8 @@ from kombu.utils import json
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from app.ledger import direct
+from app.ledger import direct, sharing
+from app.ledger import engine as ledger
 from app.ledger.direct import DirectRecord
 from app.observe.log import tell
 from app.policy import ends
@@ -28,16 +29,19 @@ class Recorder:
         self._key = f"{key_prefix}unhurried:direct-records"
 
     def known(self, draft: JobDraft) -> End | None:
-        """The end of a keyed job that has one already; None where the provider must be asked.
+        """The end of a keyed job that has one already, or an answer that the workload reuses; None where
+        the provider must be asked.
 
         The same key with another request is a conflict. A ledger that is down is no reason to make a
         user wait: the call goes on without it.
         """
-        if draft.key is None:
+        if draft.key is None and draft.sharing.reuse_within is None:
             return None
         try:
             with self._engine.connect() as connection:
-                found = direct.find(connection, draft.id)
+                reused = sharing.answered(connection, [draft], at=ledger.now(connection))
+                other = reused.get(draft.id)
+                found = direct.find(connection, other.job_id if other is not None else draft.id)
         except OperationalError:
             tell("ledger_down", warning=True, where="direct")
             return None

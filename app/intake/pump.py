@@ -130,6 +130,7 @@ class Pump:
             "admitted",
             messages_count=len(raw),
             ready_count=sum(one.ready for one in admitted),
+            shared_count=sum(one.shared for one in admitted),
             unreadable_count=len(raw) - len(readable),
         )
         return admitted

@@ -1,8 +1,8 @@
 """Take messages into the ledger: tickets, and the jobs they wait for. May be repeated without effect."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,9 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import notifications, schema
+from app.ledger import notifications, schema, sharing
+from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft, Refusal
 from app.policy.lifecycle import ENDED, JobState
+from app.policy.sharing import ALONE
 from app.policy.tickets import TicketState
 from unhurried.contract import MailNotice, OnFailure, WebhookNotice
 
@@ -65,6 +67,8 @@ class Admitted:
     decision: JobDraft | NotificationDraft | Refusal
     #: Whether the ticket can be completed at once.
     ready: bool
+    #: Whether it waits for a job that another call asked for, by its workload's contract.
+    shared: bool = False
 
 
 def admit(
@@ -73,11 +77,14 @@ def admit(
     """Record the messages; commit afterwards, then forget them at the broker.
 
     A key that names a job with another request becomes a refusal with code `idempotency_conflict`.
-    A job that has ended already makes the ticket ready at once.
+    A job that has ended already makes the ticket ready at once. A call whose workload reuses answers, or
+    asks once for what is under way, gets the job of an identical one.
     """
     drafts = {a.decision.id: a.decision for a in admissions if isinstance(a.decision, JobDraft)}
-    states = _insert_jobs(connection, list(drafts.values()), at)
-    admitted = [_place(admission, states) for admission in admissions]
+    shared = _reused(connection, admissions, at)
+    own = [draft for draft in drafts.values() if draft.id not in shared]
+    states, joined = _insert_jobs(connection, own, at)
+    admitted = [_place(admission, states, shared | joined) for admission in admissions]
     _insert_tickets(connection, admitted, at)
     _insert_notifications(connection, admitted, at)
     answered = [
@@ -87,40 +94,86 @@ def admit(
     return admitted
 
 
+def _reused(
+    connection: Connection, admissions: Sequence[Admission], at: datetime
+) -> dict[UUID, Shared]:
+    """The jobs of others that these calls get without asking, by the id of the job they would have made."""
+    may = [
+        (one.message.task_id, one.decision)
+        for one in admissions
+        if isinstance(one.decision, JobDraft) and one.decision.sharing != ALONE
+    ]
+    before = sharing.before(connection, {task_id: draft.id for task_id, draft in may})
+    left = [draft for _, draft in may if draft.id not in before]
+    return before | sharing.answered(connection, left, at=at)
+
+
 def _insert_jobs(
     connection: Connection, drafts: Sequence[JobDraft], at: datetime
-) -> dict[UUID, tuple[bytes, JobState]]:
+) -> tuple[dict[UUID, tuple[bytes, JobState]], dict[UUID, Shared]]:
+    """Fingerprint and state of each job, and the jobs under way that some join instead."""
     if not drafts:
-        return {}
-    rows = [_job_row(draft, at) for draft in drafts]
-    statement = insert(schema.job).on_conflict_do_nothing().returning(schema.job.c.id)
-    fresh = {row.id for row in connection.execute(statement, rows)}
-    known = [draft.id for draft in drafts if draft.id not in fresh]
+        return {}, {}
+    fresh = _insert(connection, drafts, at)
     states = {draft.id: (draft.fingerprint, JobState.WAITING) for draft in drafts}
-    if known:
-        # FOR SHARE: a job that is being settled now is seen either as ended, or not before our ticket
-        # is there to be made ready with the others.
-        found = connection.execute(
-            text("""
-                SELECT id, fingerprint, state FROM job
-                WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR SHARE
-            """),
-            {"ids": known},
-        )
-        states |= {row.id: (bytes(row.fingerprint), JobState(row.state)) for row in found}
-    return states
+    known = _known(connection, [draft.id for draft in drafts if draft.id not in fresh])
+    held_back = [draft for draft in drafts if draft.id not in fresh and draft.id not in known]
+    joined = sharing.under_way(connection, held_back)
+    # A flight that must not be joined, or that landed this very moment: these ask for themselves.
+    alone = [
+        replace(draft, sharing=replace(draft.sharing, flight=None))
+        for draft in held_back
+        if draft.id not in joined
+    ]
+    if alone:
+        _insert(connection, alone, at)
+    return states | known, joined
 
 
-def _place(admission: Admission, states: dict[UUID, tuple[bytes, JobState]]) -> Admitted:
+def _insert(connection: Connection, drafts: Sequence[JobDraft], at: datetime) -> set[UUID]:
+    # In one order everywhere: two pumps that hold flights which the other wants would wait for ever.
+    ordered = sorted(drafts, key=lambda draft: (draft.sharing.flight or b"", draft.id))
+    rows = [_job_row(draft, at) for draft in ordered]
+    statement = insert(schema.job).on_conflict_do_nothing().returning(schema.job.c.id)
+    return {row.id for row in connection.execute(statement, rows)}
+
+
+def _known(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, JobState]]:
+    if not ids:
+        return {}
+    # FOR SHARE: a job that is being settled now is seen either as ended, or not before our ticket
+    # is there to be made ready with the others.
+    found = connection.execute(
+        text("""
+            SELECT id, fingerprint, state FROM job
+            WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR SHARE
+        """),
+        {"ids": ids},
+    )
+    return {row.id: (bytes(row.fingerprint), JobState(row.state)) for row in found}
+
+
+def _place(
+    admission: Admission,
+    states: Mapping[UUID, tuple[bytes, JobState]],
+    shared: Mapping[UUID, Shared],
+) -> Admitted:
     decision = admission.decision
-    ready = isinstance(decision, Refusal)
-    if isinstance(decision, JobDraft):
-        fingerprint, state = states[decision.id]
-        ready = state in ENDED
-        if fingerprint != decision.fingerprint:
-            decision = _conflict(decision)
-            ready = True
-    return Admitted(message=admission.message, decision=decision, ready=ready)
+    if not isinstance(decision, JobDraft):
+        ready = isinstance(decision, Refusal)
+        return Admitted(message=admission.message, decision=decision, ready=ready)
+    other = shared.get(decision.id)
+    if other is not None:
+        return Admitted(
+            message=admission.message,
+            decision=replace(decision, id=other.job_id),
+            ready=other.state in ENDED,
+            shared=True,
+        )
+    fingerprint, state = states[decision.id]
+    if fingerprint != decision.fingerprint:
+        return Admitted(message=admission.message, decision=_conflict(decision), ready=True)
+    return Admitted(message=admission.message, decision=decision, ready=state in ENDED)
 
 
 def _conflict(draft: JobDraft) -> Refusal:
@@ -174,6 +227,8 @@ def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
     )
     row = {name: getattr(draft, name) for name in same.split()}
     return row | {
+        "likeness": draft.sharing.likeness,
+        "flight": draft.sharing.flight,
         "request_bytes": len(draft.request),
         "state": JobState.WAITING,
         "admitted_at": at,

@@ -57,12 +57,15 @@ class DirectRecord:
     def _job(self) -> dict[str, Any]:
         draft = self.draft
         row: dict[str, Any] = {
-            name: value for name, value in asdict(draft).items() if name != "notify"
+            name: value
+            for name, value in asdict(draft).items()
+            if name not in {"notify", "sharing"}
         }
         effective = draft.effective_for_s
         last = self.attempts[-1]
         cost_nano_usd = last.nano_usd if last is not None else None
         row |= {
+            "likeness": draft.sharing.likeness,
             "request_bytes": len(draft.request),
             "state": JobState.FAILED,
             "outcome": outcome_name(self.outcome),

@@ -124,7 +124,25 @@ job = Table(
     _at("effective_until"),
     _at("settled_at"),
     _at("cancel_requested_at"),
+    #: What identical requests of a workload that shares have in common; None where nothing is shared.
+    Column("likeness", LargeBinary),
+    #: Jobs of one flight are asked once while one is under way; None is alone.
+    Column("flight", LargeBinary),
     _one_of("state", JobState),
+    Index(
+        "uq_job_flight",
+        "tenant",
+        "flight",
+        unique=True,
+        postgresql_where=text("flight IS NOT NULL AND state IN ('waiting', 'in_flight')"),
+    ),
+    Index(
+        "ix_job_likeness",
+        "tenant",
+        "likeness",
+        "as_of",
+        postgresql_where=text("likeness IS NOT NULL AND state = 'succeeded'"),
+    ),
     Index(
         "uq_job_key",
         "tenant",

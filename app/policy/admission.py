@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.policy import canonical, upstream, webhooks
 from app.policy.flaws import require_schema
 from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
+from app.policy.sharing import ALONE, Sharing, sharing
 from unhurried.contract import (
     Endpoint,
     JobOptions,
@@ -89,6 +90,7 @@ class JobDraft:
     answer_schema: bytes | None = field(repr=False, default=None)
     on_lost: OnLost
     notify: tuple[MailNotice | WebhookNotice, ...]
+    sharing: Sharing = ALONE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -301,6 +303,8 @@ def _draft(
     due_at = expires
     if options.deadline_s is not None:
         due_at = published_at + timedelta(seconds=options.deadline_s)
+    fingerprint = canonical.fingerprint(endpoint, canonical.encode(dict(request)))
+    answer_schema = _schema(options)
     return JobDraft(
         id=job_id(
             tenant=options.tenant, endpoint=endpoint, key=options.idempotency_key, task_id=task_id
@@ -311,7 +315,7 @@ def _draft(
         account=options.account or "default",
         model=str(request["model"]),
         key=options.idempotency_key,
-        fingerprint=canonical.fingerprint(endpoint, canonical.encode(dict(request))),
+        fingerprint=fingerprint,
         workload=options.workload,
         subject=options.subject,
         tier=options.tier,
@@ -326,9 +330,27 @@ def _draft(
         effective_for_s=options.effective_for_s,
         attempts_max=options.attempts or rules.attempts_max,
         on_failure=options.on_failure,
-        answer_schema=_schema(options),
+        answer_schema=answer_schema,
         on_lost=options.on_lost,
         notify=tuple(options.notify),
+        sharing=_sharing(options, rules, [fingerprint, answer_schema]),
+    )
+
+
+def _sharing(options: JobOptions, rules: Rules, asked: Sequence[object]) -> Sharing:
+    contract = (rules.workloads or {}).get(options.workload or "")
+    return sharing(
+        contract,
+        asked=[options.workload, options.subject, *asked],
+        answered_how=[
+            options.tier,
+            options.account,
+            options.attempts,
+            options.on_failure,
+            options.on_lost,
+            options.effective_for_s,
+        ],
+        keyed=options.idempotency_key is not None,
     )
 
 
