@@ -138,8 +138,8 @@ def pauses(engine: Engine) -> dict[str, tuple[int, float]]:
 
 
 def verified(got: Got, *secrets: str) -> Event:
-    """The event of a webhook, as its receiver verifies it."""
-    event = unwrap(got.body, got.headers, secrets or NEW)
+    """The event of a webhook, as its receiver verified it when it came."""
+    event = unwrap(got.body, got.headers, secrets or NEW, now=got.at)
     assert event.id == got.id
     return event
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ class Got:
     path: str
     headers: dict[str, str]
     body: bytes
+    at: datetime
 
     @property
     def id(self) -> str:
@@ -92,7 +94,7 @@ def _handler(inbox: Inbox) -> type[BaseHTTPRequestHandler]:
             """Keep it, then answer."""
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            inbox.got.append(Got(self.path, headers, body))
+            inbox.got.append(Got(self.path, headers, body, datetime.now(UTC)))
             self._answer(inbox.next())
 
         def _answer(self, answer: Answer) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from dev.processes import Process
 from dev.stack import Stack
+from tests.notify.hooks import NEW
+from tests.notify.receivers import Inbox, receiving
 from tests.support.waiting import wait_until
 
 CALLER = Path(__file__).parent / "caller"
@@ -89,13 +91,31 @@ class Caller:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def inbox() -> Iterator[Inbox]:
+    """The receiver of webhooks that the service knows as `crm`."""
+    with receiving() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Stack]:
     """Every process of the service but Flower, the simulator and a mail catcher."""
     directory = tmp_path_factory.mktemp("stack")
     with Stack(
-        directory=directory, processes=PROCESSES, environment=HASTE, simulator_options=SPEED
+        directory=directory,
+        processes=PROCESSES,
+        environment=HASTE | receivers(inbox),
+        simulator_options=SPEED,
     ) as running:
         yield running
+
+
+def receivers(inbox: Inbox) -> dict[str, str]:
+    """The settings that name one receiver."""
+    return {
+        "UNHURRIED_WEBHOOKS": json.dumps({"crm": {"url": inbox.url, "secrets": [NEW]}}),
+        "UNHURRIED_WEBHOOK_HOSTS_ALLOWED": '["127.0.0.1"]',
+    }
 
 
 @pytest.fixture(scope="session")

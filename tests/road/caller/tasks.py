@@ -67,3 +67,10 @@ def hourly_report(results: Results, name: str) -> str:
     """A chord's body that tolerates an hour."""
     note("hourly_report", name=name, count=len(results), partial=results.partial)
     return f"{len(results.ok)} fresh of {len(results)}"
+
+
+@app.task
+def counts(results: Any) -> dict[str, int]:
+    """What a report says of itself: how many, and how many could not be done."""
+    parts = results if isinstance(results, list) else [results]
+    return {"jobs": len(parts), "failed": sum("error" in part for part in parts)}
