@@ -46,6 +46,7 @@ def test_the_lock_holds_everything_that_the_project_asks_for() -> None:
     asked = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["service"],
+        *project["project"]["optional-dependencies"]["simulator"],
         *project["dependency-groups"]["dev"],
     ]
     names = {re.split(r"[\[<>=;! ]", each, maxsplit=1)[0] for each in asked} - {"unhurried"}
