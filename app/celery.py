@@ -10,6 +10,7 @@ from typing import Any, Final
 from celery import Celery
 
 from app.completion import once
+from app.completion.backend import backend_url
 from app.observe import log
 from app.settings import Settings, settings
 from unhurried.contract import CONTROL_QUEUE
@@ -41,7 +42,7 @@ def _transport(config: Settings) -> dict[str, Any]:
         "broker_read_url": config.redis_url,
         # Publishing goes through the transport that delivers a canvas's task id once.
         "broker_write_url": once.publishing_url(config.redis_url),
-        "result_backend": config.redis_url,
+        "result_backend": backend_url(config.redis_url),
         "broker_transport_options": {
             # Private keys: a caller's worker with a short visibility timeout would otherwise restore,
             # and so repeat, what ours is working on.

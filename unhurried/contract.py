@@ -20,6 +20,9 @@ ORIGIN_HEADER: Final = "unhurried_origin"
 #: The queue that callbacks without a queue of their own go to; absent means Celery's own default.
 HOME_QUEUE_HEADER: Final = "unhurried_home_queue"
 
+#: Marks an errback that takes `(request, exc, traceback)`, and the task that calls it at home.
+ERRBACK_HEADER: Final = "unhurried_errback"
+
 #: `schema` of every result and error value on the wire.
 RESULT_SCHEMA: Final = 1
 
@@ -81,6 +84,7 @@ EMAIL_TASK: Final = "unhurried.email.v1"
 WEBHOOK_TASK: Final = "unhurried.webhook.v1"
 #: Tasks that tell somebody of what came before them.
 NOTIFY_TASKS: Final = frozenset({EMAIL_TASK, WEBHOOK_TASK})
+ERRBACK_TASK: Final = "unhurried.errback.v1"
 
 #: The queue of each tier, and the one that notifications asked for by a canvas travel on.
 QUEUES: Final[dict[Tier, str]] = {

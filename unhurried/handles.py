@@ -11,11 +11,11 @@ from typing import Any, Final, NoReturn
 from celery import Signature
 
 from unhurried.binding import bound_app, is_private
-from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, QUEUES, TASK_NAMES, Endpoint, Tier
+from unhurried.contract import QUEUES, TASK_NAMES, Endpoint, Tier
 from unhurried.errors import CallError, MixedBrokers
 from unhurried.jobs import Job
 from unhurried.options import split
-from unhurried.publishing import stub
+from unhurried.publishing import canvas_headers, stub
 from unhurried.reading import Reader, newest
 from unhurried.results import Result
 from unhurried.schemas import Schema
@@ -90,14 +90,18 @@ class Handle:
     def delay_on_commit(self, **arguments: Any) -> None:
         """Publish once Django's transaction commits. Returns None, as Celery's own does.
 
-        Raises as `delay` does what can be known before; CallError without Django.
+        Raises as `delay` does what can be known before; CallError without a Django that is set up.
         """
         try:
-            from django.db import transaction  # noqa: PLC0415 - only a Django caller has it
+            from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - only a Django
+            from django.db import transaction  # noqa: PLC0415 - caller has it
         except ImportError as error:
             raise CallError("delay_on_commit needs Django: use delay") from error
         built = self._signature((), split(arguments, self.endpoint), immutable=False)
-        transaction.on_commit(built.apply_async)
+        try:
+            transaction.on_commit(built.apply_async)
+        except ImproperlyConfigured as error:
+            raise CallError(f"delay_on_commit needs Django's settings: {error}") from error
 
     def call(self, *, timeout: float | timedelta | str = 30, **arguments: Any) -> Result:
         """Publish and wait at most `timeout`; safe in a view and inside another task.
@@ -167,7 +171,7 @@ class Handle:
                 "ignore_result": False,
                 "argsrepr": self._summary(wire, tier),
                 "kwargsrepr": "{}",
-                "headers": {CONTRACT_HEADER: CONTRACT_VERSION},
+                "headers": canvas_headers(app),
             },
         )
 

@@ -5,8 +5,8 @@ from typing import Any
 from celery import Signature
 
 from unhurried.binding import bound_app
-from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, NOTIFY_QUEUE
-from unhurried.publishing import stub
+from unhurried.contract import NOTIFY_QUEUE
+from unhurried.publishing import canvas_headers, stub
 
 
 def notification(name: str, wire: dict[str, Any], *, summary: str) -> "Signature[Any]":
@@ -22,6 +22,6 @@ def notification(name: str, wire: dict[str, Any], *, summary: str) -> "Signature
             "ignore_result": False,
             "argsrepr": summary,
             "kwargsrepr": "{}",
-            "headers": {CONTRACT_HEADER: CONTRACT_VERSION},
+            "headers": canvas_headers(app),
         },
     )

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery import Celery, Task
+from celery.signals import celeryd_after_setup
 from celery.utils import uuid
 from kombu import Exchange, Queue
 
@@ -18,10 +19,12 @@ from unhurried.contract import (
     ORIGIN_HEADER,
     QUEUES,
     REDIS_LIFETIME_S,
+    TASK_NAMES,
     Marker,
     Tier,
     marker_key,
 )
+from unhurried.errbacks import mark
 from unhurried.errors import CallError, MissingTier
 from unhurried.origin import origin
 
@@ -67,6 +70,7 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         # The service decodes plain JSON and nothing else.
         options |= {"serializer": "json", "compression": None}
         options["headers"] = {**(options.get("headers") or {}), **_headers(app)}
+        options = mark(options, app)
         options.setdefault("retry_policy", _RETRY_POLICY)
         with redis_answers("repeat the call with the same idempotency_key"):
             _mark(app, task_id, self.name, tier)
@@ -78,6 +82,13 @@ def stub(app: Celery, name: str) -> Any:
     if name not in app.tasks:
         app.task(name=name, base=RemoteTask, shared=False, lazy=False)(_runs_elsewhere)
     return app.tasks[name]
+
+
+@celeryd_after_setup.connect(weak=False)
+def _know_ours(instance: Any, **_: Any) -> None:
+    """Let a caller's worker publish the steps of a canvas that are ours as its handles would."""
+    for name in TASK_NAMES.values():
+        stub(instance.app, name)
 
 
 # One positional argument at most: to Celery, more of them make an errback that it calls in its own
@@ -124,7 +135,12 @@ def _destination(queue: str) -> dict[str, Any]:
 
 
 def _headers(app: Celery) -> dict[str, Any]:
-    headers: dict[str, Any] = {CONTRACT_HEADER: CONTRACT_VERSION, ORIGIN_HEADER: origin()}
+    return {**canvas_headers(app), ORIGIN_HEADER: origin()}
+
+
+def canvas_headers(app: Celery) -> dict[str, Any]:
+    """What a signature carries, whoever publishes it: as a later step that is the service itself."""
+    headers: dict[str, Any] = {CONTRACT_HEADER: CONTRACT_VERSION}
     home = app.conf.task_default_queue
     if home != _CELERYS_DEFAULT_QUEUE:
         headers[HOME_QUEUE_HEADER] = home

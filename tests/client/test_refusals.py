@@ -124,7 +124,7 @@ def test_a_handle_does_not_run_here(caller: Celery) -> None:
 
 @pytest.mark.usefixtures("caller")
 def test_on_commit_needs_django() -> None:
-    """Without Django there is no commit to wait for, and the call says what to use."""
+    """Where no Django is set up there is no commit to wait for, and the call says so."""
     with pytest.raises(CallError, match="needs Django"):
         messages.delay_on_commit(**SAY, tier="batch")
 

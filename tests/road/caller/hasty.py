@@ -1,0 +1,5 @@
+"""The caller's app as one of its workers has it: results and chords live for seconds."""
+
+from app import app
+
+app.conf.update(result_expires=3, result_chord_expires=3)
