@@ -15,6 +15,7 @@ from app.collector.strays import Strays
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
+from app.completion.redis_loss import RedisLoss
 from app.completion.restore import Restorer
 from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
@@ -229,6 +230,18 @@ def restorer(app: Celery) -> Restorer:
         client=client(),
         key_prefix=settings().redis_key_prefix,
         latest=latest(),
+    )
+
+
+@cache
+def redis_loss(app: Celery) -> RedisLoss:
+    """Notices that Redis has forgotten, and tells it again."""
+    return RedisLoss(
+        engine=engine(),
+        celery_end=CeleryEnd(app),
+        client=client(),
+        backend=app.backend,
+        key_prefix=settings().redis_key_prefix,
     )
 
 

@@ -26,7 +26,8 @@ def collect() -> None:
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)
 def complete() -> None:
-    """Tell Celery how tickets ended."""
+    """Tell Celery how tickets ended, and once more what Redis has forgotten."""
+    wiring.redis_loss(app).run()
     wiring.completer(app).run()
 
 

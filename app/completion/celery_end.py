@@ -6,21 +6,26 @@ SUCCESS and counts a chord's part once, and each task of a canvas is published o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from celery import Celery, group, signature
 from celery._state import _task_stack  # type: ignore[attr-defined]  # absent from the stubs
 from celery.app.task import Context
+from celery.exceptions import ChordError
 from kombu.serialization import loads
 
 from app.completion.canvas import pin
 from app.ledger.tickets import ReadyTicket
-from unhurried.contract import HOME_QUEUE_HEADER
+from unhurried.contract import HOME_QUEUE_HEADER, REDIS_LIFETIME_S
 from unhurried.errors import JobFailed
 
 _ACCEPTED: Final = ("json", "application/json")
+
+
+def _nothing_is(_task_id: str) -> bool:
+    return False
 
 
 class CeleryEnd:
@@ -30,16 +35,31 @@ class CeleryEnd:
         self._app = app
         self._backend: Any = app.backend
 
-    def succeed(self, ticket: ReadyTicket, value: dict[str, Any]) -> None:
-        """Publish callbacks and the next chain step, store the result, count the chord part."""
-        context = self._context(ticket)
+    def succeed(
+        self,
+        ticket: ReadyTicket,
+        value: dict[str, Any],
+        *,
+        is_published: Callable[[str], bool] = _nothing_is,
+    ) -> None:
+        """Publish callbacks and the next chain step, store the result, count the chord part.
+
+        A chord whose body `is_published` is not counted again.
+        """
+        context = self._context(ticket, is_published)
         with self._as_current(ticket, context):
             self._follow_up(context, value)
             self._backend.mark_as_done(ticket.task_id, value, context, True)  # noqa: FBT003 - Celery's own signature
 
-    def fail(self, ticket: ReadyTicket, error: JobFailed) -> None:
+    def fail(
+        self,
+        ticket: ReadyTicket,
+        error: JobFailed,
+        *,
+        is_published: Callable[[str], bool] = _nothing_is,
+    ) -> None:
         """Store the failure, count the chord part, fail the rest of the chain, call errbacks."""
-        context = self._context(ticket)
+        context = self._context(ticket, is_published)
         with self._as_current(ticket, context):
             self._backend.mark_as_failure(
                 ticket.task_id,
@@ -49,12 +69,38 @@ class CeleryEnd:
                 store_result=not context.ignore_result,
             )
 
-    def _context(self, ticket: ReadyTicket) -> Any:
+    def restore_chord(self, ticket: ReadyTicket, group_id: str, size: int) -> bool:
+        """Tell Redis again how large a chord is, if its body has still to be published."""
+        chord = self._context(ticket, _nothing_is).chord
+        if not chord:
+            return False
+        key = self._backend.get_key_for_group(group_id, ".s")
+        return bool(self._backend.client.set(key, size, ex=REDIS_LIFETIME_S, nx=True))
+
+    def lose_chord(self, ticket: ReadyTicket, reason: str) -> None:
+        """Fail a chord's body and call its errbacks: what its other parts returned is gone."""
+        context = self._context(ticket, _nothing_is)
+        with self._as_current(ticket, context):
+            body = signature(context.chord, app=self._app)
+            try:
+                raise ChordError(reason)  # noqa: TRY301 - Celery takes the traceback being handled
+            except ChordError as lost:
+                self._backend.chord_error_from_stack(body, lost)
+
+    def body_id(self, ticket: ReadyTicket) -> str | None:
+        """The task id of the body of the chord that this ticket is a part of."""
+        chord = self._context(ticket, _nothing_is).chord
+        return _task_id(chord) if chord else None
+
+    def _context(self, ticket: ReadyTicket, is_published: Callable[[str], bool]) -> Any:
         """The request Context that a worker would have had, canvas ids pinned."""
         headers, properties = json.loads(ticket.headers), json.loads(ticket.properties)
         args, kwargs, embed = _decode(ticket)
         home_queue = headers.get(HOME_QUEUE_HEADER)
         pinned = _pin_embed(embed, ticket, headers.get("group"), home_queue)
+        body_id = _task_id(pinned["chord"]) if pinned.get("chord") else None
+        if body_id is not None and is_published(body_id):
+            pinned["chord"] = None
         return Context(
             {**headers, **pinned},
             args=args,
@@ -107,6 +153,11 @@ class CeleryEnd:
     def _publish(self, what: Any, value: dict[str, Any], **options: Any) -> None:
         amqp: Any = self._app.amqp
         amqp._retry_publish(what.apply_async, (value,), **options)  # noqa: SLF001 - Celery's tracer calls it so
+
+
+def _task_id(chord: Any) -> str | None:
+    found = (chord.get("options") or {}).get("task_id")
+    return str(found) if found else None
 
 
 def _decode(ticket: ReadyTicket) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:

@@ -9,10 +9,11 @@ import redis
 from kombu.exceptions import KombuError, OperationalError
 from sqlalchemy import Engine
 
+from app.completion import once
 from app.completion.celery_end import CeleryEnd
 from app.completion.latest import Latest
 from app.ledger import engine as ledger
-from app.ledger import tickets
+from app.ledger import redelivery, tickets
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
 from app.policy import ends
@@ -76,25 +77,23 @@ class Completer:
             return tickets.claim(connection, at=now, lease=self._lease.span, limit=_PORTION)
 
     def _deliver(self, taken: list[ReadyTicket]) -> int:
-        done = [(ticket.id, ticket.generation) for ticket in taken if self._one(ticket)]
+        published: list[str] = []
+        done = [(one.id, one.generation) for one in taken if self._one(one, published)]
         with self._engine.begin() as connection:
-            tickets.completed(connection, done, at=ledger.now(connection))
+            now = ledger.now(connection)
+            tickets.completed(connection, done, at=now)
+            redelivery.remember_published(connection, published, at=now)
         if done:
             tell("completed", tickets_count=len(done))
         return len(done)
 
-    def _one(self, ticket: ReadyTicket) -> bool:
-        """Whether Celery knows how the ticket ended."""
-        end = end_of(ticket)
+    def _one(self, ticket: ReadyTicket, published: list[str]) -> bool:
+        """Whether Celery knows how the ticket ended; adds what was published for it."""
+        # Told for the first time, nothing of its canvas can have gone out but by Redis's own mark.
+        known = self._is_published if ticket.generation > 1 else _nothing_is
         try:
-            match end:
-                case Value():
-                    store_long_output(self._client, self._key_prefix, end)
-                    self._celery_end.succeed(ticket, end.wire)
-                    # After the result is there: whoever follows the pointer finds it.
-                    self._latest.ended(ticket.task_id, end.wire, tenant=ticket.tenant)
-                case Failure():
-                    self._celery_end.fail(ticket, failure(end.error))
+            with once.watched(known) as publications:
+                self._tell(ticket, known)
         except _OUTAGES as outage:
             self._postpone(ticket, f"{type(outage).__name__}: {outage}")
             return False
@@ -103,7 +102,24 @@ class Completer:
             # stays in the ledger, a person looks, and the other tickets go on.
             self._postpone(ticket, f"cannot be completed: {type(error).__name__}: {error}")
             return False
+        finally:
+            published += publications.task_ids
         return True
+
+    def _tell(self, ticket: ReadyTicket, known: Callable[[str], bool]) -> None:
+        end = end_of(ticket)
+        match end:
+            case Value():
+                store_long_output(self._client, self._key_prefix, end)
+                self._celery_end.succeed(ticket, end.wire, is_published=known)
+                # After the result is there: whoever follows the pointer finds it.
+                self._latest.ended(ticket.task_id, end.wire, tenant=ticket.tenant)
+            case Failure():
+                self._celery_end.fail(ticket, failure(end.error), is_published=known)
+
+    def _is_published(self, task_id: str) -> bool:
+        with self._engine.begin() as connection:
+            return redelivery.is_published(connection, task_id)
 
     def _postpone(self, ticket: ReadyTicket, reason: str) -> None:
         wait = max(_RETRY_AFTER * min(ticket.attempts, 30), self._lease.span)
@@ -111,6 +127,10 @@ class Completer:
             now = ledger.now(connection)
             tickets.postpone(connection, ticket.id, until=now + wait, reason=reason)
         tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=reason)
+
+
+def _nothing_is(_task_id: str) -> bool:
+    return False
 
 
 def store_long_output(client: Any, key_prefix: str, end: Value) -> None:

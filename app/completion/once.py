@@ -8,6 +8,10 @@ unmarked, since losing or repeating one is harmless.
 Named by URL scheme (`once+...` would be stripped by kombu, so `unhurried-redis://`).
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kombu.transport import TRANSPORT_ALIASES
@@ -38,6 +42,29 @@ return 0
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Publications:
+    """Task ids of a canvas that went out while they were watched."""
+
+    #: Whether the ledger remembers one from before; Redis may have forgotten its mark.
+    is_known: Callable[[str], bool]
+    task_ids: list[str] = field(default_factory=list)
+
+
+_WATCHED: ContextVar[Publications | None] = ContextVar("publications", default=None)
+
+
+@contextmanager
+def watched(is_known: Callable[[str], bool]) -> Iterator[Publications]:
+    """Collect what this thread publishes, and hold back what `is_known`."""
+    publications = Publications(is_known)
+    token = _WATCHED.set(publications)
+    try:
+        yield publications
+    finally:
+        _WATCHED.reset(token)
+
+
 class OnceChannel(Channel):
     """kombu's Redis channel, except that a task id of a canvas is pushed once."""
 
@@ -46,6 +73,9 @@ class OnceChannel(Channel):
         batched = "_publish_batch" in options
         if task_id is None or queue in WAKE_UP_QUEUES or batched:
             super()._put(queue, message, **options)
+            return
+        publications = _WATCHED.get()
+        if publications is not None and publications.is_known(task_id):
             return
         priority = self._get_message_priority(message, reverse=False)
         prefix = self.global_keyprefix
@@ -59,6 +89,8 @@ class OnceChannel(Channel):
                 dumps(message),
                 REDIS_LIFETIME_S,
             )
+        if publications is not None:
+            publications.task_ids.append(task_id)
 
 
 class OnceTransport(Transport):

@@ -207,9 +207,38 @@ ticket = Table(
     Index("ix_ticket_job", "job_id"),
     Index("ix_ticket_open", "job_id", postgresql_where=text("state = 'open'")),
     Index("ix_ticket_ready", "id", postgresql_where=text("state = 'ready'")),
+    Index("ix_ticket_completed", "completed_at", postgresql_where=text("state = 'completed'")),
     Index(
         "ix_ticket_chord", "group_id", postgresql_where=text("in_chord AND state <> 'completed'")
     ),
+)
+
+#: A chord's header as Redis counts it, kept because Redis alone knows how large it is.
+chord = Table(
+    "chord",
+    metadata,
+    Column("group_id", Text, primary_key=True),
+    #: Parts of the header, ours and the caller's own.
+    Column("size", Integer, nullable=False),
+    _at("seen_at", nullable=False),
+)
+
+#: Tasks of a canvas that completion has published: should Redis forget, none of them goes out again.
+published = Table(
+    "published",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    _at("at", nullable=False),
+)
+
+#: What Redis was told to remember; another value, or none, says that it has forgotten everything.
+redis_mark = Table(
+    "redis_mark",
+    metadata,
+    #: One row.
+    Column("only", Boolean, primary_key=True, server_default="true"),
+    Column("value", Text, nullable=False),
+    _at("set_at", nullable=False),
 )
 
 #: Our set of jobs for one provider batch; never changed once made.

@@ -71,6 +71,17 @@ def claim(
     return [_read(row) for row in rows.all()]
 
 
+def with_canvas(connection: Connection, ticket_id: int) -> ReadyTicket | None:
+    """One ticket with its canvas, whatever its state; its job's end is left out."""
+    row = connection.execute(
+        text(f"""
+            SELECT {", ".join(f'"{name}"' for name in _TICKET)} FROM ticket WHERE id = :id
+        """),  # noqa: S608 - column names are constants of this module
+        {"id": ticket_id},
+    ).one_or_none()
+    return ReadyTicket(**row._asdict(), job=None) if row else None
+
+
 def _read(row: Any) -> ReadyTicket:
     job = None
     if row.job_id is not None and row.job_endpoint is not None:

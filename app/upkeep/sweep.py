@@ -1,13 +1,18 @@
 """The periodic look that finds what lost wake-ups, restarts and slow batches leave behind."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import expiring, tickets
+from app.ledger import expiring, redelivery, tickets
 from app.observe.log import tell
+from unhurried.contract import REDIS_LIFETIME_S
+
+#: What was published is remembered longer than anything is told again.
+_LONGER: Final = timedelta(days=1)
 
 
 class Chords(Protocol):
@@ -41,6 +46,8 @@ class Upkeep:
             expired = expiring.expire(connection, at=now)
             readied = tickets.sweep(connection, at=now)
             chords = tickets.open_chords(connection)
+            before = now - timedelta(seconds=REDIS_LIFETIME_S) - _LONGER
+            redelivery.prune(connection, before=before)
         self._chords.refresh_chords(chords)
         recorded = self._sweep_direct_records()
         picked_up = self._take_in_pick_ups()
