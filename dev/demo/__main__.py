@@ -22,7 +22,8 @@ from rich.console import Console
 from app.ledger import engine as ledger
 from dev.demo import documents, show, tally
 from dev.demo.asking import agree_to_cost
-from dev.demo.plan import Plan, make
+from dev.demo.plan import WEBHOOKS, Plan, make
+from dev.demo.receiving import Receiving
 from dev.demo.tally import CallerLog
 from dev.demo.watch import watch
 from dev.processes import Process
@@ -75,19 +76,23 @@ def main() -> None:
     plan = make(texts, providers)
     if wishes.provider:
         agree_to_cost(plan, wishes.provider, _MODELS[wishes.provider], console)
+    receiving = Receiving.make()
     stack = Stack(
         directory=DIRECTORY,
         simulator=wishes.provider is None,
-        environment=_HASTE | _caller_environment(),
+        environment=_HASTE | _caller_environment() | receiving.environment(),
     )
     with _alone(DIRECTORY):
         console.print(f"{len(texts)} documents. Starting Redis, PostgreSQL and the service ...")
-        outcome = _show(stack, plan, console, wishes)
+        outcome = _show(stack, plan, console, wishes, receiving)
     raise SystemExit(0 if outcome.complete else 1)
 
 
-def _show(stack: Stack, plan: Plan, console: Console, wishes: Wishes) -> show.Outcome:
+def _show(
+    stack: Stack, plan: Plan, console: Console, wishes: Wishes, receiving: Receiving
+) -> show.Outcome:
     with stack:
+        _caller(stack, "caller_receiver", ["receiver.py", str(receiving.port)])
         outcome = _run(stack, plan, console, real=wishes.provider is not None)
         show.everything(outcome, console, flower_url=stack.flower_url)
         _linger(console, keep=wishes.keep)
@@ -141,7 +146,8 @@ def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outc
 def _all_happened(log: CallerLog, mails: Path, asking: Process) -> bool:
     if not asking.alive and asking.wait(within_s=1) != 0:
         asking.require_alive()
-    return bool(log.events("body")) and bool(log.events("errback")) and any(mails.glob("*.eml"))
+    told = len(log.webhooks()) >= WEBHOOKS and any(mails.glob("*.eml"))
+    return bool(log.events("body")) and bool(log.events("errback")) and told
 
 
 def _caller(stack: Stack, name: str, arguments: list[str]) -> Process:

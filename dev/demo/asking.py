@@ -7,10 +7,9 @@ from rich.console import Console
 
 from app.policy.outcomes import Usage
 from app.policy.pricing import price
-from dev.demo.plan import QUESTION, Plan
+from dev.demo.plan import ANSWER_TOKENS, QUESTION, Plan
 
 _BYTES_PER_TOKEN: Final = 2
-_ANSWER_TOKENS: Final = 200
 #: A sync answer may run longer; still bounded.
 _SYNC_ANSWER_TOKENS: Final = 4000
 
@@ -19,7 +18,7 @@ def agree_to_cost(plan: Plan, provider: str, model: str, console: Console) -> No
     """Ask for a yes. Raises SystemExit without one."""
     jobs = [*plan.documents, *plan.small]
     tokens = sum(len(job["text"].encode()) // _BYTES_PER_TOKEN + 100 for job in jobs)
-    batch = Usage(input_tokens=tokens, output_tokens=_ANSWER_TOKENS * len(jobs))
+    batch = Usage(input_tokens=tokens, output_tokens=ANSWER_TOKENS * len(jobs))
     sync = Usage(input_tokens=len(QUESTION), output_tokens=_SYNC_ANSWER_TOKENS)
     parts = [
         price(provider, model, batch, batch=True, overrides={}),

@@ -10,6 +10,10 @@ from dev.demo.documents import Document
 #: one in the chord that raises.
 FAILURES: Final = 3
 SMALL_JOBS: Final = 3
+#: One tells of the report, one that the other chord failed.
+WEBHOOKS: Final = 2
+#: Some documents begin with a sentence of a whole page, and an answer that is cut is a failure.
+ANSWER_TOKENS: Final = 2000
 MAIL_TO: Final = "reader@example.org"
 QUESTION: Final = (
     "What is a job queue good for? A queue decouples the one who asks from the one who answers. "
@@ -40,6 +44,7 @@ class Plan:
             "question": QUESTION,
             "question_provider": self.providers[0],
             "mail_to": MAIL_TO,
+            "answer_tokens": ANSWER_TOKENS,
         }
 
 

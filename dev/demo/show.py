@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,13 @@ def everything(outcome: Outcome, console: Console, *, flower_url: str) -> None:
         console.print(Panel(answer["output"], title="the sync answer", title_align="left"))
     for path in sorted(outcome.mails.glob("*.eml")):
         _mail(path, console)
+    for event in outcome.log.webhooks():
+        _webhook(event, console)
     bodies = outcome.log.events("body")
     if bodies:
         _result(bodies[0], console)
     _money(outcome.report, console)
+    _told(outcome.report, console)
     console.print(f"Flower: {flower_url}")
     if not outcome.complete:
         console.print("Not everything arrived in time; the logs are in .demo/logs", style="red")
@@ -45,6 +49,17 @@ def _mail(path: Path, console: Console) -> None:
     text = body.get_content() if body is not None else ""
     head = "\n".join(f"{name}: {mail[name]}" for name in ("From", "To", "Subject", "Message-ID"))
     console.print(Panel(f"{head}\n\n{text}".strip(), title="the mail", title_align="left"))
+
+
+def _webhook(event: dict[str, Any], console: Console) -> None:
+    told = {name: value for name, value in event["data"].items() if value is not None}
+    console.print(
+        Panel(
+            f"{event['id']}\n\n{json.dumps(told, indent=2)}",
+            title=f"a webhook, verified by its receiver: {event['type']}",
+            title_align="left",
+        )
+    )
 
 
 def _result(body: dict[str, Any], console: Console) -> None:
@@ -75,4 +90,12 @@ def _money(report: dict[str, Any], console: Console) -> None:
         f"${report['batch_cost_micro_usd'] / 1e6:.6f}",
         f"${report['batch_sync_cost_micro_usd'] / 1e6:.6f}",
     )
+    console.print(table)
+
+
+def _told(report: dict[str, Any], console: Console) -> None:
+    table = Table(title="Who was told, counted by the receivers", title_justify="left")
+    for name in ("mails received", "webhooks verified"):
+        table.add_column(name, justify="right")
+    table.add_row(str(report["emails_received"]), str(report["webhooks_verified"]))
     console.print(table)

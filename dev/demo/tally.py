@@ -26,6 +26,10 @@ class CallerLog:
         lines = (json.loads(line) for line in self.path.read_text("utf-8").splitlines())
         return [line for line in lines if line["event"] == name]
 
+    def webhooks(self) -> list[dict[str, Any]]:
+        """The events whose signatures the caller's receiver verified, each once."""
+        return list({line["id"]: line for line in self.events("webhook")}.values())
+
     def count(self, name: str) -> int:
         """How many lines of a kind there are."""
         return len(self.events(name))
@@ -75,6 +79,7 @@ def report(
         "chord_body_runs": len(bodies),
         "errback_runs": log.count("errback"),
         "emails_received": len(list(mails.glob("*.eml"))),
+        "webhooks_verified": len(log.webhooks()),
         "cost_micro_usd": micro(charged),
         "sync_cost_micro_usd": micro(sum(one.sync_cost_nano_usd for one in spending.values())),
         "billed_micro_usd": billed["billed_micro_usd"] if billed is not None else None,

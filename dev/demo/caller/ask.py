@@ -9,12 +9,12 @@ from typing import Any
 from celery import chord
 
 from tasks import build_report, note, small_failed, small_report
-from unhurried import email, messages, responses
+from unhurried import email, messages, responses, webhook
 
 ASK = "Summarise this in two sentences.\n\n"
 
 
-def signature(document: dict[str, Any], *, on_failure: str) -> Any:
+def signature(document: dict[str, Any], *, on_failure: str, answer_tokens: int) -> Any:
     """One document as one job at the batch tier."""
     common = {
         "tier": "batch",
@@ -27,13 +27,16 @@ def signature(document: dict[str, Any], *, on_failure: str) -> Any:
     if document["provider"] == "anthropic":
         turns = [{"role": document.get("role", "user"), "content": prompt}]
         return messages.s(
-            model=os.environ["DEMO_ANTHROPIC_MODEL"], max_tokens=200, messages=turns, **common
+            model=os.environ["DEMO_ANTHROPIC_MODEL"],
+            max_tokens=answer_tokens,
+            messages=turns,
+            **common,
         )
     text: Any = prompt
     if "role" in document:
         text = [{"role": document["role"], "content": prompt}]
     return responses.s(
-        model=os.environ["DEMO_OPENAI_MODEL"], max_output_tokens=200, input=text, **common
+        model=os.environ["DEMO_OPENAI_MODEL"], max_output_tokens=answer_tokens, input=text, **common
     )
 
 
@@ -56,14 +59,19 @@ def main(path: Path) -> None:
             timeout=60,
         )
     note("answered", output=answer.output)
-    body = build_report.s() | email.s(to=plan["mail_to"], template="ready")
+    report = build_report.s().set(link=webhook.s("demo", on_error=False))
+    body = report | email.s(to=plan["mail_to"], template="ready")
     # Celery calls the errbacks of a chain's first step only: the person hears of a failure as well.
     body = body.on_error(email.failed(to=plan["mail_to"]))
-    whole = chord([signature(one, on_failure="return") for one in plan["documents"]])(body)
+    tokens = plan["answer_tokens"]
+    whole = chord(
+        [signature(one, on_failure="return", answer_tokens=tokens) for one in plan["documents"]]
+    )(body)
     note("chord", id=whole.id, jobs=len(plan["documents"]))
     if plan["small"]:
-        small = [signature(one, on_failure="raise") for one in plan["small"]]
-        chord(small)(small_report.s().on_error(small_failed.s()))
+        small = [signature(one, on_failure="raise", answer_tokens=tokens) for one in plan["small"]]
+        told = small_report.s().on_error(small_failed.s()).on_error(webhook.failed("demo"))
+        chord(small)(told)
         note("small_chord", jobs=len(small))
 
 
