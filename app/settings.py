@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import receivers
 from app.receivers import Receiver
+from unhurried import storage
 
 Seconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
@@ -76,6 +77,10 @@ class Settings(BaseSettings):
 
     # Admission
     request_bytes_max: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
+    #: Where callers' attachments lie: a directory that both share, as file:///srv/unhurried.
+    storage: str | None = None
+    #: What the attachments of one request may weigh as base64.
+    attached_bytes_max: Annotated[int, Field(ge=1024, le=150_000_000)] = 32 * 1024 * 1024
     intake_messages_max: Annotated[int, Field(ge=1, le=5000)] = 500
     #: Reservations older than this belong to a pump that died; they are admitted again.
     intake_stale_after_s: Seconds = 30
@@ -151,6 +156,13 @@ class Settings(BaseSettings):
             msg = "the ledger needs PostgreSQL: postgresql+psycopg://user@host/database"
             raise ValueError(msg)
         return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @field_validator("storage")
+    @classmethod
+    def _is_storage(cls, url: str | None) -> str | None:
+        if url is not None:
+            storage.at(url)
+        return url
 
     @model_validator(mode="after")
     def _spans_fit(self) -> Self:

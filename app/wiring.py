@@ -36,12 +36,13 @@ from app.policy.judging import Judge
 from app.policy.names import deployment_tag
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
+from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.port import Provider
 from app.settings import Settings, settings
 from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
-from unhurried import workloads
+from unhurried import storage, workloads
 from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
 
 #: The account of the keys that the settings name.
@@ -97,11 +98,19 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
     return Rules(
         request_bytes_max=config.request_bytes_max,
         attempts_max=config.attempts_max,
+        attached_bytes_max=config.attached_bytes_max if config.storage else None,
         models_allowed=config.models_allowed,
         receivers=frozenset(config.webhooks),
         tiers=frozenset(tiers),
         workloads=workloads.read(config.workloads) if config.workloads is not None else None,
     )
+
+
+@cache
+def attached() -> Attached:
+    """Reads what callers have attached."""
+    url = settings().storage
+    return Attached(storage.at(url) if url is not None else None)
 
 
 @cache
@@ -131,6 +140,7 @@ def submitter() -> Submitter:
         providers=providers(),
         spool_directory=config.spool_directory,
         deployment=config.deployment,
+        attached=attached(),
         spans=Spans(
             send_ttl=timedelta(seconds=config.send_ttl_s),
             send_within=timedelta(
@@ -274,6 +284,7 @@ def near_real_time(wake_completion: Callable[[], None]) -> NearRealTime:
         engine=engine(),
         providers=providers(),
         limits=limits(),
+        attached=attached(),
         judge=judge(),
         stamina=Stamina(
             threads=config.near_real_time_threads, timeout_s=config.near_real_time_timeout_s
@@ -296,6 +307,7 @@ def direct_answer() -> DirectAnswer:
         providers=providers(),
         recorder=recorder(),
         limits=limits(),
+        attached=attached(),
         rules=rules(config, Tier.SYNC),
         overrides=config.price_overrides,
         timeout_s=config.sync_timeout_s,

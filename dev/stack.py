@@ -16,6 +16,7 @@ from typing import Final, Self
 from dev.fault_proxy import FaultProxy
 from dev.processes import Process, poll_until
 from dev.servers import Server, create_database, free_port, start_postgres, start_redis
+from unhurried import storage
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 #: Ten processes import at the same time, perhaps on one busy core.
@@ -190,6 +191,8 @@ class Stack:
             self.servers["redis"] = server
             self.variables["UNHURRIED_REDIS_URL"] = server.url
         self.variables.setdefault("UNHURRIED_RUN_DIRECTORY", str(self.directory / "run"))
+        self.variables.setdefault("UNHURRIED_STORAGE", (self.directory / "storage").as_uri())
+        storage.at(self.variables["UNHURRIED_STORAGE"]).path.mkdir(parents=True, exist_ok=True)
         Path(self.variables["UNHURRIED_RUN_DIRECTORY"]).mkdir(parents=True, exist_ok=True)
 
     def _start_simulator(self) -> None:

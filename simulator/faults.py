@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from simulator.media import wrong_media
 from simulator.prices import TABLE
 from simulator.structured import wrong_schema
 
@@ -35,7 +36,7 @@ def fault(
     if params.get("stream") and not lenient:
         where = "in batches" if batch else "by this simulator"
         return _bad(f"stream: streaming is not supported {where}")
-    wrong = None if lenient else wrong_schema(params)
+    wrong = None if lenient else wrong_schema(params) or wrong_media(params)
     if wrong is not None:
         return _bad(wrong)
     if provider == "anthropic":

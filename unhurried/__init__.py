@@ -1,5 +1,6 @@
 """Pay half for the LLM calls that nobody is waiting for."""
 
+from unhurried.attachments import Attachment, attach
 from unhurried.consumers import consumer, consumes
 from unhurried.contract import OnFailure, Tier
 from unhurried.errors import (
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnswerLost",
+    "Attachment",
     "CallError",
     "CallerMisconfigured",
     "IdempotencyConflict",
@@ -56,6 +58,7 @@ __all__ = [
     "UnknownWorkload",
     "WebhookInvalid",
     "__version__",
+    "attach",
     "chat",
     "consumer",
     "consumes",

@@ -64,6 +64,20 @@ class OnFailure(StrEnum):
     DROP = "drop"
 
 
+#: A dict with this key stands in a request for content that lies in storage.
+ATTACHMENT_KEY: Final = "unhurried_ref"
+
+#: Base64 of a part that may travel inside a message; a larger part is attached, or named by URL or id.
+INLINE_PART_BYTES_MAX: Final = 64 * 1024
+
+
+class AttachedAs(StrEnum):
+    """What stands in the provider's request where an attachment was named."""
+
+    BASE64 = "base64"
+    DATA_URL = "data_url"
+
+
 class OnLost(StrEnum):
     """What a near-real-time job becomes when its call was cut off and may have been paid for."""
 

@@ -51,8 +51,13 @@ class Results(Sequence[Result]):
 
     @property
     def failed(self) -> list[Result]:
-        """Those without one; each `error` says why."""
-        return [result for result in self._results if not result.ok]
+        """Those without one; each `error` says why. What is to be left out is not among them."""
+        return [result for result in self._results if not result.ok and not result.dropped]
+
+    @property
+    def dropped(self) -> list[Result]:
+        """Those that their calls' policy leaves out (`on_failure="drop"`)."""
+        return [result for result in self._results if result.dropped]
 
     @property
     def partial(self) -> bool:

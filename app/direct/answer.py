@@ -17,6 +17,7 @@ from app.policy.ends import End
 from app.policy.judging import billed_usage
 from app.policy.outcomes import Answered, Outcome, Transient
 from app.policy.pricing import Overrides, price
+from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
 from unhurried.contract import Endpoint, OnFailure
@@ -47,6 +48,7 @@ class DirectAnswer:
         providers: Mapping[tuple[str, str], Provider],
         recorder: Recorder,
         limits: Limits,
+        attached: Attached,
         rules: Rules,
         overrides: Overrides,
         timeout_s: float,
@@ -55,6 +57,7 @@ class DirectAnswer:
         self._providers = providers
         self._recorder = recorder
         self._limits = limits
+        self._attached = attached
         self._rules = rules
         self._overrides = overrides
         self._timeout_s = timeout_s
@@ -82,11 +85,15 @@ class DirectAnswer:
         if provider is None:
             message = f"no key is configured for account {draft.account!r} at {draft.provider}"
             return _failed("no_key", message, draft.on_failure)
+        try:
+            request = self._attached.whole(draft.request)
+        except UnattachedError as error:
+            return _failed(error.code, str(error), draft.on_failure, retryable=error.passing)
         until = time.monotonic() + self._timeout_s
         ended: Outcome | None = None
         billed: list[Billed | None] = []
         while True:
-            reply = self._try(provider, draft, until)
+            reply = self._try(provider, draft, request, until)
             if not isinstance(reply, Direct):
                 # An answer that is not what was asked for is still more than none.
                 return (
@@ -99,13 +106,15 @@ class DirectAnswer:
             if not _again(draft, ended, len(billed)) or time.monotonic() >= until:
                 return self._end(call, draft, ended, billed)
 
-    def _try(self, provider: Provider, draft: JobDraft, until: float) -> DirectReply:
+    def _try(
+        self, provider: Provider, draft: JobDraft, request: bytes, until: float
+    ) -> DirectReply:
         for number in range(_TRIES_MAX):
             full = self._wait_for_limit(draft, until)
             if full is not None:
                 return full
             left_s = max(until - time.monotonic(), 1.0)
-            reply = provider.answer(draft.request, endpoint=draft.endpoint, timeout_s=left_s)
+            reply = provider.answer(request, endpoint=draft.endpoint, timeout_s=left_s)
             if not isinstance(reply, NotTaken) or number == _TRIES_MAX - 1:
                 return reply
             wait_s = reply.retry_after_s or _BACKOFF_S * 2.0**number

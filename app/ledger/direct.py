@@ -66,7 +66,6 @@ class DirectRecord:
         cost_nano_usd = last.nano_usd if last is not None else None
         row |= {
             "likeness": draft.sharing.likeness,
-            "request_bytes": len(draft.request),
             "state": JobState.FAILED,
             "outcome": outcome_name(self.outcome),
             "attempt": len(self.attempts),

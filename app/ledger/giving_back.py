@@ -1,6 +1,6 @@
 """What becomes of a pack that the provider refused as a whole: one bad line must not poison it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -22,9 +22,11 @@ def refused(
     code: str,
     message: str,
     at: datetime,
-    bad: Sequence[UUID] = (),
+    bad: Sequence[UUID] | Mapping[UUID, tuple[str, str]] = (),
 ) -> None:
     """Fail the jobs whose lines are `bad`; halve the pack where nobody says which they are.
+
+    As a mapping, `bad` has a code and a message for each of them.
 
     Nothing ran and nothing was billed. The others go on in packs of their own at once.
     """
@@ -44,6 +46,7 @@ def refused(
     if not closed:
         return
     items = _close_items(connection, submission.pack_id, at)
+    said = bad if isinstance(bad, Mapping) else {}
     culprits = set(bad) or ({job_id for job_id, _ in items} if len(items) == 1 else set())
     failures = [
         Fail(
@@ -51,8 +54,8 @@ def refused(
             attempt=attempt,
             state=JobState.FAILED,
             outcome="rejected",
-            code=code,
-            message=message,
+            code=said.get(job_id, (code, message))[0],
+            message=said.get(job_id, (code, message))[1],
             retryable=False,
         )
         for job_id, attempt in items

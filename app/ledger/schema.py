@@ -72,6 +72,7 @@ job = Table(
     Column("tier", Text, nullable=False),
     #: The SDK's arguments as ASCII JSON, in the caller's order.
     Column("request", LargeBinary, nullable=False),
+    #: What it weighs at the provider, attachments included.
     Column("request_bytes", Integer, nullable=False),
     #: Estimated prompt tokens, for quotas.
     Column("request_tokens", Integer, nullable=False),

@@ -21,6 +21,8 @@ from app.ledger.near_real_time import Claimed
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge, Judged
 from app.policy.lifecycle import Fail, GiveBack, JobState, Retry
+from app.policy.outcomes import Rejected, Transient
+from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
 from unhurried.contract import OnLost
@@ -53,6 +55,7 @@ class NearRealTime:
         engine: Engine,
         providers: Mapping[tuple[str, str], Provider],
         limits: Limits,
+        attached: Attached,
         judge: Judge,
         stamina: Stamina,
         wake_completion: Callable[[], None],
@@ -60,6 +63,7 @@ class NearRealTime:
         self._engine = engine
         self._providers = providers
         self._limits = limits
+        self._attached = attached
         self._judge = judge
         self._stamina = stamina
         self._wake_completion = wake_completion
@@ -127,9 +131,7 @@ class NearRealTime:
 
     def _answer(self, claimed: Claimed, account: Account) -> None:
         provider = self._providers[account.provider, account.account]
-        reply = provider.answer(
-            claimed.request, endpoint=claimed.endpoint, timeout_s=self._stamina.timeout_s
-        )
+        reply = self._ask(provider, claimed)
         self._close_where_asked(account, reply)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
@@ -143,6 +145,17 @@ class NearRealTime:
             move=type(judged.move).__name__.lower(),
         )
         self._wake_completion()
+
+    def _ask(self, provider: Provider, claimed: Claimed) -> DirectReply:
+        """Call the provider once, or not at all where the request's attachments cannot be had."""
+        try:
+            request = self._attached.whole(claimed.request)
+        except UnattachedError as error:
+            kind = Transient if error.passing else Rejected
+            return Direct(outcome=kind(code=error.code, message=str(error)))
+        return provider.answer(
+            request, endpoint=claimed.endpoint, timeout_s=self._stamina.timeout_s
+        )
 
     def _close_where_asked(self, account: Account, reply: DirectReply) -> None:
         match reply:

@@ -19,9 +19,10 @@ from app.ledger import giving_back, locks, strays, submissions
 from app.ledger.searching import Proof
 from app.ledger.submissions import Submission
 from app.observe.log import tell
-from app.packer.spool import Spool
+from app.packer.spool import LackingError, Spool
 from app.policy.lifecycle import SubmissionState
 from app.policy.names import deployment_tag
+from app.providers.attached import Attached
 from app.providers.port import (
     Accepted,
     Ambiguous,
@@ -65,11 +66,12 @@ class Submitter:
         spool_directory: Path,
         deployment: str,
         spans: Spans,
+        attached: Attached,
     ) -> None:
         self._engine = engine
         self._providers = providers
         self._deployment = deployment_tag(deployment)
-        self._spool = Spool(engine, spool_directory, deployment=self._deployment)
+        self._spool = Spool(engine, spool_directory, deployment=self._deployment, attached=attached)
         self._spans = spans
 
     def run(self) -> int:
@@ -92,7 +94,10 @@ class Submitter:
                     submission, LaneClosed(code="no_key", message="no key is configured")
                 )
                 return False
-            return self._hand_over(submission, provider)
+            try:
+                return self._hand_over(submission, provider)
+            except LackingError as lacking:
+                return self._lack(submission, lacking)
 
     def _hand_over(self, submission: Submission, provider: Provider) -> bool:
         with self._spool.body(submission, provider) as body:
@@ -105,6 +110,29 @@ class Submitter:
                 return self._record(submission, NotTaken(reason="too late to be sent"))
             reply = provider.create(handover)
         return self._record(submission, reply)
+
+    def _lack(self, submission: Submission, lacking: LackingError) -> bool:
+        """Fail the jobs whose attachments are gone; the others go on in a pack of their own."""
+        passing = [error for error in lacking.jobs.values() if error.passing]
+        if passing:
+            return self._record(submission, NotTaken(reason=str(passing[0])))
+        with self._engine.begin() as connection:
+            giving_back.refused(
+                connection,
+                submission,
+                to=SubmissionState.REJECTED,
+                code="attachment_missing",
+                message="attachments cannot be had",
+                at=ledger.now(connection),
+                bad={job: (error.code, str(error)) for job, error in lacking.jobs.items()},
+            )
+        tell(
+            "attachments_missing",
+            warning=True,
+            submission_id=str(submission.id),
+            jobs_count=len(lacking.jobs),
+        )
+        return False
 
     def _prepare(
         self, submission: Submission, provider: Provider, path: Path, sha256: str

@@ -12,7 +12,8 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from app.policy import canonical, upstream, webhooks
+from app.policy import attachments, canonical, upstream, webhooks
+from app.policy.attachments import Weighed
 from app.policy.flaws import require_schema
 from app.policy.parameters import REFUSED_IN_BATCH, REMOVED, accepted
 from app.policy.sharing import ALONE, Sharing, sharing
@@ -50,6 +51,8 @@ class Rules:
 
     request_bytes_max: int
     attempts_max: int
+    #: What a request may weigh with its attachments in it; None where there is no storage here.
+    attached_bytes_max: int | None = None
     models_allowed: tuple[str, ...] = ()
     #: Declared workloads by name; None where no file declares any, and a name is only a name.
     workloads: Mapping[str, Workload] | None = None
@@ -74,7 +77,10 @@ class JobDraft:
     workload: str | None
     subject: str | None
     tier: Tier
+    #: As it is stored: attachments are named in it, not contained.
     request: bytes = field(repr=False)
+    #: What it weighs at the provider, attachments included.
+    request_bytes: int
     request_tokens: int
     #: Inputs for a provider that limits a batch by them; 1 for anything but embeddings.
     request_inputs: int
@@ -129,12 +135,13 @@ def decide(
         request = _request(endpoint, args, kwargs, options.tier, rules)
         _check_workload(options, request, rules)
         _check_notices(options, rules)
-        encoded = _encode(request, rules)
+        weighed = _weigh(request, rules)
+        encoded = _encode(weighed.request, rules)
         return _draft(
             endpoint,
             task_id,
             options,
-            request,
+            weighed,
             encoded,
             eta=eta,
             expires=expires,
@@ -287,11 +294,32 @@ def _encode(request: Mapping[str, Any], rules: Rules) -> bytes:
     return encoded
 
 
+def _weigh(request: Mapping[str, Any], rules: Rules) -> Weighed:
+    try:
+        weighed = attachments.weigh(request)
+    except attachments.NotAttachedError as reason:
+        raise _Refused(str(reason)) from None
+    if weighed.references:
+        if rules.attached_bytes_max is None:
+            raise _Refused(
+                "the request has attachments, and the service has no storage: set UNHURRIED_STORAGE there",
+                "no_storage",
+            )
+        size = sum(one.written_bytes for one in weighed.references)
+        if size > rules.attached_bytes_max:
+            raise _Refused(
+                f"the attachments are {size:,} bytes of base64; at most {rules.attached_bytes_max:,} "
+                "are taken",
+                "too_large",
+            )
+    return weighed
+
+
 def _draft(
     endpoint: Endpoint,
     task_id: str,
     options: JobOptions,
-    request: Mapping[str, Any],
+    weighed: Weighed,
     encoded: bytes,
     *,
     eta: datetime | None,
@@ -299,6 +327,7 @@ def _draft(
     now: datetime,
     rules: Rules,
 ) -> JobDraft:
+    request = weighed.request
     published_at = min(options.published_at or now, now)
     due_at = expires
     if options.deadline_s is not None:
@@ -320,7 +349,10 @@ def _draft(
         subject=options.subject,
         tier=options.tier,
         request=encoded,
-        request_tokens=len(encoded) // _BYTES_PER_TOKEN + 1,
+        request_bytes=len(encoded) + sum(one.written_bytes for one in weighed.references),
+        request_tokens=len(encoded) // _BYTES_PER_TOKEN
+        + 1
+        + sum(one.tokens for one in weighed.references),
         request_inputs=inputs_count(endpoint, request),
         prefix_digest=_prefix_digest(endpoint, request),
         as_of=options.as_of or published_at,

@@ -82,13 +82,15 @@ class AnthropicProvider:
         self._asking = self._client(sync_timeout_s, follow_redirects=True)
 
     def write_body(
-        self, requests: Iterable[tuple[str, bytes]], into: BinaryIO, *, endpoint: str
+        self, requests: Iterable[tuple[str, Iterable[bytes]]], into: BinaryIO, *, endpoint: str
     ) -> None:
         """See `Provider`. One JSON object; the requests' own bytes are embedded as they are."""
         _require_messages(endpoint)
         separator = b'{"requests":['
         for custom_id, request in requests:
-            into.write(b'%s{"custom_id":%s,"params":%s}' % (separator, encode(custom_id), request))
+            into.write(b'%s{"custom_id":%s,"params":' % (separator, encode(custom_id)))
+            into.writelines(request)
+            into.write(b"}")
             separator = b","
         into.write(b"]}")
 

@@ -96,15 +96,16 @@ class OpenAIProvider:
         self._asking = self._client(sync_timeout_s, follow_redirects=True)
 
     def write_body(
-        self, requests: Iterable[tuple[str, bytes]], into: BinaryIO, *, endpoint: str
+        self, requests: Iterable[tuple[str, Iterable[bytes]]], into: BinaryIO, *, endpoint: str
     ) -> None:
         """See `Provider`. One JSON line for each; the requests' own bytes are embedded as they are."""
         url = encode(_url(endpoint))
-        into.writelines(
-            b'{"custom_id":%s,"method":"POST","url":%s,"body":%s}\n'
-            % (encode(custom_id), url, request)
-            for custom_id, request in requests
-        )
+        for custom_id, request in requests:
+            into.write(
+                b'{"custom_id":%s,"method":"POST","url":%s,"body":' % (encode(custom_id), url)
+            )
+            into.writelines(request)
+            into.write(b"}\n")
 
     def newest_batch_id(self) -> str | None:
         """None: batches carry our submission in their metadata, so a search needs no mark."""

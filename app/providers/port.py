@@ -211,9 +211,9 @@ class Provider(Protocol):
     uploads: bool
 
     def write_body(
-        self, requests: Iterable[tuple[str, bytes]], into: BinaryIO, *, endpoint: str
+        self, requests: Iterable[tuple[str, Iterable[bytes]]], into: BinaryIO, *, endpoint: str
     ) -> None:
-        """Write the batch body for `(custom_id, request JSON)` pairs, in constant memory."""
+        """Write the batch body for pairs of a custom_id and request JSON in pieces, in constant memory."""
         ...
 
     def newest_batch_id(self) -> str | None:

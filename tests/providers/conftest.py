@@ -60,7 +60,9 @@ def handover(tmp_path: Path) -> Callable[[Adapter], Handover]:
         body = io.BytesIO()
         endpoint = ENDPOINTS[adapter.name]
         adapter.write_body(
-            [("uh1-a", b'{"model":"m","max_tokens":1}'), ("uh1-b", b"{}")], body, endpoint=endpoint
+            [("uh1-a", [b'{"model":"m",', b'"max_tokens":1}']), ("uh1-b", [b"{}"])],
+            body,
+            endpoint=endpoint,
         )
         path = tmp_path / "body"
         path.write_bytes(body.getvalue())

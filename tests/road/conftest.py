@@ -36,6 +36,8 @@ HASTE = {
     "UNHURRIED_UPKEEP_EVERY_S": "1",
 }
 SPEED = ["--speed", "600"]
+#: What a caller shares with the service.
+_CALLERS_OWN = {"UNHURRIED_REDIS_URL", "UNHURRIED_STORAGE"}
 PROCESSES = [
     "intake",
     "sync",
@@ -76,7 +78,7 @@ class Caller:
         environment = {
             key: value
             for key, value in self.stack.variables.items()
-            if not key.startswith("UNHURRIED_") or key == "UNHURRIED_REDIS_URL"
+            if not key.startswith("UNHURRIED_") or key in _CALLERS_OWN
         }
         environment |= {"CALLER_LOG": str(self.log), "CALLER_QUEUE": self.queue}
         environment |= {"MATRIX_LOG": str(self.matrix_log)}

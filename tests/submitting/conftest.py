@@ -22,6 +22,7 @@ from app.packer.submit import Spans, Submitter
 from app.policy.judging import Judge
 from app.policy.names import deployment_tag
 from app.policy.packing import Limits, Patience
+from app.providers.attached import Attached
 from app.providers.port import Provider
 from tests.providers.adapters import ENDPOINTS, KINDS, build
 from tests.simulator.conftest import Simulator, running
@@ -80,6 +81,7 @@ class Road:
         patience = Patience(linger=timedelta(0), due_margin=timedelta(0))
         self.packer = Packer(engine=self.engine, limits={self.name: limits}, patience=patience)
         self.submitter = Submitter(
+            attached=Attached(None),
             engine=self.engine,
             providers=providers,
             spool_directory=self.spool,
