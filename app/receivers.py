@@ -49,6 +49,8 @@ def read(value: Any) -> Any:
     """JSON, or the path of a file that holds it, as an object. Raises ValueError."""
     if not isinstance(value, str):
         return value
+    if not value.strip():
+        return {}
     text = value if value.lstrip().startswith("{") else _file(value)
     try:
         return json.loads(text)

@@ -28,6 +28,10 @@ def main() -> None:
         "PYTHONUNBUFFERED": "1",
         "UNHURRIED_FLOWER_PORT": os.environ.get("UNHURRIED_FLOWER_PORT", _FLOWER_PORT),
     }
+    if simulated:
+        # What receives webhooks in development is on the same machine.
+        local = os.environ.get("UNHURRIED_WEBHOOK_HOSTS_ALLOWED", '["127.0.0.1", "localhost"]')
+        environment["UNHURRIED_WEBHOOK_HOSTS_ALLOWED"] = local
     with Stack(
         directory=DIRECTORY,
         processes=[],

@@ -17,6 +17,7 @@ from app.notify.network import PinnedBackend
 from app.notify.post import Poster
 from app.policy.lifecycle import JobState
 from dev.servers import free_port
+from tests.docs.tree import blocks, page
 from tests.notify.hooks import (
     NEW,
     OLD,
@@ -207,6 +208,26 @@ def test_a_no_that_never_passes_ends_after_the_last_attempt(engine: Engine, stat
         assert days_pass(engine, a_sender(engine, {"crm": inbox}, attempts_max=4)) == 1
     assert len(inbox.got) == 4
     assert (row(engine, found).state, row(engine, found).attempts) == ("dead", 4)
+
+
+def test_what_is_dead_goes_again_as_the_page_says(engine: Engine) -> None:
+    """Under the id and with the bytes that it had; its task has ended and stays as it ended."""
+    found = ask(engine, DONE)
+    with receiving(Answer(status=410), Answer()) as inbox:
+        sender = a_sender(engine, {"crm": inbox})
+        assert days_pass(engine, sender) == 1
+        (again,) = (
+            block
+            for block in blocks(page("docs/operating.md"), "sql")
+            if block.startswith("UPDATE notification SET state = 'new'")
+        )
+        with engine.begin() as connection:
+            assert connection.exec_driver_sql(again).rowcount == 1
+        assert deliver(sender) == 1
+    assert [got.id for got in inbox.got] == [id_of(found)] * 2
+    assert inbox.got[0].body == inbox.got[1].body
+    assert row(engine, found).state == "done"
+    assert end(engine, found)["error"]["code"] == "notification_failed"
 
 
 def test_a_dead_receiver_is_left_alone_and_the_rest_keep_their_attempts(engine: Engine) -> None:

@@ -42,6 +42,12 @@ def test_receivers_are_json_or_a_file_of_it(
         assert not crm.takes(EventType.JOB_COMPLETED)
 
 
+@pytest.mark.parametrize("value", ["", " ", "{}"])
+def test_an_empty_value_names_nobody(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """As a container's environment has what is not set."""
+    assert settings(monkeypatch, value).webhooks == {}
+
+
 def test_without_events_a_receiver_takes_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving them out is no filter."""
     crm = one(monkeypatch).webhooks["crm"]
