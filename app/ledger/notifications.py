@@ -103,7 +103,7 @@ def claim(connection: Connection, *, at: datetime, lease: timedelta, limit: int 
             UPDATE notification SET leased_until = :until, attempts = attempts + 1
             WHERE id IN (
               SELECT id FROM notification
-              WHERE kind = 'email' AND state = 'new' AND next_at <= :at
+              WHERE receiver IS NULL AND state = 'new' AND next_at <= :at
                 AND (leased_until IS NULL OR leased_until < :at)
               ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED
             )
@@ -169,7 +169,8 @@ def interrupted(connection: Connection, *, at: datetime, limit: int = 100) -> li
     rows = connection.execute(
         text("""
             SELECT id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
-            FROM notification WHERE state = 'sending' AND leased_until < :at LIMIT :limit
+            FROM notification
+            WHERE receiver IS NULL AND state = 'sending' AND leased_until < :at LIMIT :limit
         """),
         {"at": at, "limit": limit},
     )

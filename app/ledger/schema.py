@@ -426,7 +426,12 @@ notification = Table(
     _at("sent_at"),
     Column("last_error", Text),
     CheckConstraint("state IN ('new', 'sending', 'done', 'unknown', 'dead')", name="state"),
-    Index("ix_notification_due", "next_at", postgresql_where=text("state IN ('new', 'sending')")),
+    # Mails alone: whoever looks for one need not read past the webhooks of a receiver that is down.
+    Index(
+        "ix_notification_due",
+        "next_at",
+        postgresql_where=text("state IN ('new', 'sending') AND receiver IS NULL"),
+    ),
     Index(
         "ix_notification_receiver",
         "receiver",

@@ -78,9 +78,10 @@ def event_id(notification_id: UUID) -> str:
 def event_type(payload: Mapping[str, Any]) -> EventType:
     """What happened."""
     said: Mapping[str, Any] = payload.get("about") or {}
-    if said.get("group"):
+    if said.get("group") or said.get("jobs", 1) != 1:
         return EventType.GROUP_COMPLETED
-    return _TYPES[str(said.get("state") or "succeeded")]
+    ended = EventType.JOB_FAILED if said.get("failed") else EventType.JOB_COMPLETED
+    return _TYPES.get(str(said.get("state")), ended)
 
 
 def body(payload: Mapping[str, Any], *, occurred_at: datetime, output: str | None = None) -> bytes:
