@@ -20,7 +20,8 @@ import redis
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from dev.processes import Process
 from dev.stack import Stack
-from tests.road.conftest import HASTE, PROCESSES, SPEED, Caller, books
+from tests.road.callers import Caller
+from tests.road.conftest import HASTE, PROCESSES, SPEED, books
 from tests.support.waiting import wait_until
 
 PROVIDERS: Final = ("anthropic", "openai")

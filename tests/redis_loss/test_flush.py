@@ -10,7 +10,8 @@ import redis
 from sqlalchemy import create_engine, text
 
 from dev.stack import Stack
-from tests.road.conftest import HASTE, PROCESSES, Caller, books
+from tests.road.callers import Caller
+from tests.road.conftest import HASTE, PROCESSES, books
 from tests.support.waiting import wait_until
 
 PARTS = 20

@@ -88,10 +88,38 @@ SHAPES: Final[dict[str, Expected]] = {
         End("ChordError(None)", ("errback(ChordError)",) * 2),
     ),
     "the same key twice in a chord": _chord("[0:answered, 0:answered]"),
+    # Of two calls one is rolled back: one mail.
+    "delay_on_commit": Expected(
+        End("0:answered", ("mail(Your results are ready)",)),
+        End(REJECTED, ("mail(Your request could not be done)",)),
+    ),
+    "step in an app context": _raises("number", "context(app)"),
 }
 
 #: What each caller runs: plain Celery every shape, the two frameworks a cut and what is their own.
-CALLERS: Final[dict[str, tuple[str, ...]]] = {"plain": tuple(SHAPES)}
+_CUT: Final = (
+    "single",
+    "group",
+    "chord",
+    "chord, error returned",
+    "chord with an ordinary task",
+    "chord of chains",
+    "chain, ours in the middle",
+    "chain, ours twice",
+    "several links",
+    "link_error(task_id)",
+    "link_error(request, exc, traceback)",
+    "the same, of a chord's body",
+    "ignore_result",
+    "replace",
+)
+ON_COMMIT: Final = "delay_on_commit"
+CONTEXT: Final = "step in an app context"
+CALLERS: Final[dict[str, tuple[str, ...]]] = {
+    "plain": tuple(shape for shape in SHAPES if shape not in {ON_COMMIT, CONTEXT}),
+    "django": (*_CUT, ON_COMMIT),
+    "flask": (*_CUT, CONTEXT),
+}
 
 CELLS: Final = [
     Cell(caller, provider, fails, shape)

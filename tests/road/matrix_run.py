@@ -8,8 +8,8 @@ from typing import Any, Final
 import redis
 
 from dev.processes import Process, poll_until
+from tests.road.callers import Caller
 from tests.road.cells import CALLERS, CELLS
-from tests.road.conftest import Caller
 from tests.road.matrix.asking import HASTY_QUEUE
 from tests.road.verdicts import Seen, seen
 

@@ -12,7 +12,8 @@ import redis
 from sqlalchemy import create_engine, text
 
 from dev.stack import Stack
-from tests.road.conftest import Caller, books
+from tests.road.callers import Caller
+from tests.road.conftest import books
 
 TEXT = "What is in the picture? A picture says a lot."
 KINDS = [

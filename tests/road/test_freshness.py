@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dev.stack import Stack
-from tests.road.conftest import Caller
+from tests.road.callers import Caller
 from tests.support.waiting import wait_until
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dev.stack import Stack
-from tests.road.conftest import Caller, books
+from tests.road.callers import Caller
+from tests.road.conftest import books
 
 PROMPT = "Tell me about keys. A key opens one lock. Keep it safe."
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.road.conftest import Caller
+from tests.road.callers import Caller
 
 TIERS = ["sync", "near-real-time", "batch"]
 pytestmark = pytest.mark.parametrize("tier", TIERS)

@@ -9,19 +9,21 @@ import pytest
 
 from dev.stack import Stack
 from tests.road import matrix_run
+from tests.road.callers import STEPS, Caller
 from tests.road.cells import CELLS
-from tests.road.conftest import MATRIX, Caller, books
+from tests.road.conftest import MATRIX, books
 from tests.road.matrix.asking import PROVIDERS, Cell, request
 from tests.road.verdicts import OK, Seen
 
 
 @pytest.fixture(scope="module")
-def callers(caller: Caller) -> Iterator[dict[str, Caller]]:
+def callers(
+    caller: Caller, django_caller: Caller, flask_caller: Caller
+) -> Iterator[dict[str, Caller]]:
     """Every caller, its worker running."""
-    workers = [matrix_run.hasty(caller).worker(include="matrix.steps")]
-    yield {"plain": caller}
-    for worker in workers:
-        worker.terminate()
+    hasty = matrix_run.hasty(caller).worker(include=STEPS)
+    yield {"plain": caller, "django": django_caller, "flask": flask_caller}
+    hasty.terminate()
 
 
 @pytest.fixture(scope="module")

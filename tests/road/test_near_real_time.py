@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dev.stack import Stack
-from tests.road.conftest import Caller, books
+from tests.road.callers import Caller
+from tests.road.conftest import books
 
 
 @pytest.fixture(scope="module")

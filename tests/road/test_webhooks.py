@@ -8,7 +8,7 @@ import pytest
 from dev.stack import Stack
 from tests.notify.hooks import verified
 from tests.notify.receivers import Inbox
-from tests.road.conftest import Caller
+from tests.road.callers import Caller
 from tests.support.waiting import wait_until
 from unhurried.signing import Event
 

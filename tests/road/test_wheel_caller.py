@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dev.stack import Stack
-from tests.road.conftest import Caller
+from tests.road.callers import Caller
 from tests.support import wheel
 
 

@@ -13,7 +13,7 @@ from tests.road.matrix.telling import told
 
 OK: Final = "ok"
 _SHAPE_WIDTH: Final = 42
-_COLUMN_WIDTH: Final = 9
+_COLUMN_WIDTH: Final = 7
 
 
 @dataclass(frozen=True)
