@@ -31,11 +31,11 @@ from app.notify.webhooks import Webhooks
 from app.packer.pack import Packer
 from app.packer.search import Rhythm, Search
 from app.packer.submit import Spans, Submitter
-from app.policy.admission import Rules
 from app.policy.judging import Judge
 from app.policy.names import deployment_tag
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
+from app.policy.rules import Rules
 from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.port import Provider

@@ -12,7 +12,7 @@ import redis
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
-from app.policy.admission import Rules
+from app.policy.rules import Rules
 from benchmarks.ground import PUBLISHED, QUEUE, ROUNDS, Figure, Ground, middle, publish, rate
 
 _OURS: Final = 1

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from simulator.answers import summary
+from simulator.embedding import asks_for_vectors, inputs_of, tokens_of
 from simulator.faults import Refused, fault
 from simulator.literals import STAND_IN
 from simulator.prices import TABLE, Price, Tokens
@@ -129,10 +130,9 @@ class Fates:
             or _TOKENS_MAX_DEFAULT
         )
         if shape is Shape.EMBEDDINGS:
-            given = params["input"]
-            inputs = tuple(str(one) for one in (given if isinstance(given, list) else [given]))
-            tokens = Tokens(count_tokens(prompt.whole), 0)
-            return Said("", tokens, Finish.STOP, model, price, shape, inputs)
+            inputs = inputs_of(params)
+            tokens = Tokens(sum(map(tokens_of, inputs)), 0)
+            return Said("", tokens, Finish.STOP, model, price, shape, tuple(map(str, inputs)))
         finish = next((one for one in Finish if one.value in markers), Finish.STOP)
         schema = schema_of(params)
         text, finish = _text(
@@ -172,8 +172,7 @@ def shape_of(provider: str, params: Mapping[str, Any]) -> Shape:
         return Shape.NATIVE
     if "messages" in params:
         return Shape.CHAT
-    is_embedding = str(params.get("model", "")).startswith("text-embedding-")
-    return Shape.EMBEDDINGS if is_embedding else Shape.NATIVE
+    return Shape.EMBEDDINGS if asks_for_vectors(params) else Shape.NATIVE
 
 
 def digest(params: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from simulator.embedding import wrong_inputs
 from simulator.media import wrong_media
 from simulator.prices import TABLE
 from simulator.structured import wrong_schema
@@ -36,12 +37,16 @@ def fault(
     if params.get("stream") and not lenient:
         where = "in batches" if batch else "by this simulator"
         return _bad(f"stream: streaming is not supported {where}")
-    wrong = None if lenient else wrong_schema(params) or wrong_media(params)
+    wrong = None if lenient else _wrong_content(params)
     if wrong is not None:
         return _bad(wrong)
     if provider == "anthropic":
         return _messages_fault(params, batch=batch, lenient=lenient)
     return _responses_fault(params, lenient=lenient)
+
+
+def _wrong_content(params: Mapping[str, Any]) -> str | None:
+    return wrong_schema(params) or wrong_media(params) or wrong_inputs(params)
 
 
 def unknown_model(provider: str, model: object) -> Refused:

@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from simulator.embedding import inputs_of
 from simulator.faults import unknown_model
 from simulator.prices import TABLE
 from simulator.store import StoredFile
 
-_ENDPOINTS: Final = frozenset({"/v1/responses", "/v1/chat/completions", "/v1/embeddings"})
+_EMBEDDINGS: Final = "/v1/embeddings"
+_ENDPOINTS: Final = frozenset({"/v1/responses", "/v1/chat/completions", _EMBEDDINGS})
 _LINES_MAX: Final = 50_000
+#: Over all lines of a batch of embeddings.
+_INPUTS_MAX: Final = 50_000
 _BYTES_MAX: Final = 200_000_000
 #: A file in which every line is wrong says so often enough.
 _FAILURES_MAX: Final = 1000
@@ -39,6 +43,7 @@ class InputFile:
     failures: list[dict[str, Any]] = field(default_factory=list)
     model: str | None = None
     _seen: set[str] = field(default_factory=set)
+    _inputs: int = 0
 
     def requests(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The valid lines as `(custom_id, body)`; what is wrong with others goes to `failures`."""
@@ -50,6 +55,9 @@ class InputFile:
             self._fail("file_too_large", f"The file is larger than {_BYTES_MAX} bytes.")
             return
         yield from self._lines()
+        if self.endpoint == _EMBEDDINGS and self._inputs > _INPUTS_MAX:
+            message = f"The file has {self._inputs} embedding inputs; the limit is {_INPUTS_MAX}."
+            self._fail("too_many_embedding_inputs", message)
         if not self._seen and not self.failures:
             self._fail("empty_file", "The input file has no requests.")
 
@@ -78,6 +86,7 @@ class InputFile:
         self._check_envelope(line)
         self._check_model(line["body"].get("model"))
         self._seen.add(line["custom_id"])
+        self._inputs += len(inputs_of(line["body"]))
         return line
 
     def _check_envelope(self, line: dict[str, Any]) -> None:

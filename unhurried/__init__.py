@@ -27,6 +27,7 @@ from unhurried.gathered import Results
 from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
+from unhurried.pieces import pieces
 from unhurried.results import Result
 from unhurried.webhooks import webhook
 
@@ -65,6 +66,7 @@ __all__ = [
     "email",
     "embeddings",
     "messages",
+    "pieces",
     "responses",
     "webhook",
 ]

@@ -12,11 +12,12 @@ from typing import Any, Final, assert_never
 from app.direct.record import Recorder
 from app.ledger.direct import Billed, DirectRecord
 from app.policy import admission, ends, flaws
-from app.policy.admission import JobDraft, Refusal, Rules
+from app.policy.admission import JobDraft, Refusal
 from app.policy.ends import End
 from app.policy.judging import billed_usage
 from app.policy.outcomes import Answered, Outcome, Transient
 from app.policy.pricing import Overrides, price
+from app.policy.rules import Rules
 from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider

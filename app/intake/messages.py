@@ -15,7 +15,8 @@ from kombu.serialization import loads
 from app.ledger.admission import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
 from app.policy import admission, mail, webhooks
-from app.policy.admission import Refusal, Rules
+from app.policy.admission import Refusal
+from app.policy.rules import Rules
 from unhurried.contract import (
     CONTRACT_HEADER,
     CONTRACT_VERSION,

@@ -21,7 +21,7 @@ from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission, Admitted
 from app.observe.log import tell
-from app.policy.admission import Rules
+from app.policy.rules import Rules
 
 #: kombu keeps each priority in a list of its own, and callers may use any of ten steps.
 _PRIORITY_SEPARATOR: Final = "\x06\x16"

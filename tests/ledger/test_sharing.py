@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission
-from app.policy.admission import Rules, decide
+from app.policy.admission import decide
+from app.policy.rules import Rules
 from tests.support.answering import admit, answer
 from tests.support.factories import a_message
 from tests.support.waiting import wait_until

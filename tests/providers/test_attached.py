@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from app.policy import canonical
-from app.policy.admission import JobDraft, Refusal, Rules, decide
+from app.policy.admission import JobDraft, Refusal, decide
 from app.policy.attachments import weigh
+from app.policy.rules import Rules
 from app.providers.attached import Attached, UnattachedError
 from tests.support.factories import NOW
 from unhurried.attachments import Attachment, attach

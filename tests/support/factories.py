@@ -8,9 +8,10 @@ from uuid import UUID
 
 from app.ledger.admission import Admission, Message
 from app.policy import admission
-from app.policy.admission import JobDraft, Rules
+from app.policy.admission import JobDraft
 from app.policy.outcomes import Answered, Finish, Usage
 from app.policy.packing import Candidate, LaneKey, Limits, PackPlan, Patience, plan
+from app.policy.rules import Rules
 from unhurried.contract import Endpoint, Tier
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

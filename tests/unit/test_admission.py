@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.policy.admission import JobDraft, Refusal, Rules, decide
+from app.policy.admission import JobDraft, Refusal, decide
+from app.policy.rules import Rules
 from unhurried.contract import Endpoint, OnFailure, Tier
 from unhurried.workloads import Workload
 
@@ -80,6 +81,17 @@ def test_a_good_call_becomes_a_job(endpoint: Endpoint) -> None:
         (Endpoint.RESPONSES, {"leave_out": "input"}, "input is missing"),
         (Endpoint.RESPONSES, {"background": True}, "background is refused inside a batch"),
         (Endpoint.EMBEDDINGS, {"input": ["x"] * 2049}, "at most 2,048 are taken at once"),
+        (
+            Endpoint.EMBEDDINGS,
+            {"input": ["x", "long " * 10_000]},
+            "input[1] holds some 10,000 tokens; at most 8,192 are taken: split it with unhurried.pieces",
+        ),
+        (Endpoint.EMBEDDINGS, {"input": [7] * 8193}, "input[0] holds some 8,193 tokens"),
+        (
+            Endpoint.EMBEDDINGS,
+            {"input": ["long " * 8000] * 38},
+            "some 304,000 tokens in all; at most 300,000 are taken at once: spread them over several",
+        ),
         (Endpoint.MESSAGES, {"options": {"tier": "sync"}}, "tier sync is not served"),
         (Endpoint.MESSAGES, {"options": {"tier": "soon"}}, "option tier: "),
         (Endpoint.MESSAGES, {"options": {"workload": "nots"}}, "no workload 'nots'"),
