@@ -3,6 +3,7 @@
 What happened is counted from outside: the providers' books, the caller's log, the mail catcher.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -104,6 +106,15 @@ class Scene:
         batches = books(self.stack)["batches"]
         return sum(one["requests"] for one in batches if one["provider"] == provider)
 
+    def billed(self, name: str, provider: str, count: int) -> Counter[int]:
+        """How often each number is in the provider's books."""
+        prompts = Counter(
+            line["prompt"] for line in books(self.stack, f"/lines?provider={provider}&limit=10000")
+        )
+        return Counter(
+            {number: prompts[_digest(name, provider, number)] for number in range(count)}
+        )
+
     def landed(self, name: str, provider: str) -> Counter[int]:
         """How often the caller's task ran for each number."""
         said = f" {name} {provider} is number "
@@ -141,14 +152,25 @@ class Scene:
             )
 
     def require_once(self, name: str, provider: str, count: int) -> None:
-        """Everything came exactly once, and nothing that any test asked for was bought twice."""
+        """Everything came exactly once and was billed exactly once."""
         self.await_landing(name, provider, count)
 
         assert dict.fromkeys(range(count), 1) == self.landed(name, provider)
-        assert [] == books(self.stack, "/repeats")
+        assert dict.fromkeys(range(count), 1) == self.billed(name, provider, count)
 
     def _mails(self) -> list[Path]:
         return list(self.stack.mails.glob("*.eml"))
+
+
+def _digest(name: str, provider: str, number: int) -> str:
+    """How the books tell the request that the caller made of this number."""
+    prompt = f"{name} {provider} is number {number}."
+    turns = [{"role": "user", "content": prompt}]
+    request = {
+        "anthropic": {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": turns},
+        "openai": {"model": "gpt-5-mini", "input": prompt},
+    }[provider]
+    return sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 @pytest.fixture(scope="package")
