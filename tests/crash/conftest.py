@@ -39,6 +39,7 @@ _SPANS: Final = {
     # Many portions, so that a kill falls between two of them.
     "UNHURRIED_INTAKE_MESSAGES_MAX": "20",
     "UNHURRIED_SETTLE_LINES_MAX": "20",
+    "UNHURRIED_NEAR_REAL_TIME_TIMEOUT_S": "5",
 }
 _QUEUES: Final = ("celery", "unhurried.batch", "unhurried.notify", "unhurried:intake")
 
@@ -51,6 +52,10 @@ DOWNLOADS: Final = {
     "openai": re.compile(rb"\AGET /v1/files/[^/ ]+/content "),
 }
 RESULTS: Final = re.compile(rb"celery-task-meta-")
+DIRECT: Final = {
+    "anthropic": re.compile(rb"\APOST /v1/messages "),
+    "openai": re.compile(rb"\APOST /v1/responses "),
+}
 FINAL_DOT: Final = re.compile(rb"(\A|\r\n)\.\r\n\Z")
 
 

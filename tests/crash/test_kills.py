@@ -67,6 +67,7 @@ def test_a_completer_killed_in_a_chord_runs_its_body_once(scene: Scene, provider
 
     (said,) = scene.bodies(name)
     assert [f"{name} {provider} is number {number}." for number in range(200)] == said
+    assert dict.fromkeys(range(200), 1) == scene.billed(name, provider, 200)
 
 
 def test_a_notifier_killed_before_it_heard_the_answer_mails_nobody_twice(scene: Scene) -> None:

@@ -1,7 +1,8 @@
 """A caller's process that publishes jobs and ends; what became of them is in the caller's log.
 
-`publish.py NAME PROVIDER COUNT [chord | mail]`: the prompt of each says its number, and so does the
-answer. Without a shape each job is linked to a task of the caller's.
+`publish.py NAME PROVIDER COUNT [chord | mail | raise | retry]`: the prompt of each says its number, and so
+does the answer. Each job is linked to a task of the caller's, but for a chord or a mail; `raise` and `retry`
+are near-real-time jobs with that `on_lost`.
 """
 
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 from celery import chord, uuid
 
-from tasks import body, landed
+from tasks import body, failed, landed
 from unhurried import ServiceUnavailable, email, messages, responses
 
 _SAY_EVERY = 10
@@ -54,7 +55,9 @@ def main() -> None:
             to = email.to(f"{name}-{number}@example.org")
             publish(ask(name, provider, number, notify=to))
         else:
-            publish(ask(name, provider, number).set(link=landed.s(name, number)))
+            lost = {"tier": "near-real-time", "on_lost": shape[0]} if shape else {}
+            asked = ask(name, provider, number, **lost)
+            publish(asked.set(link=landed.s(name, number), link_error=failed.s(name)))
         if number % _SAY_EVERY == 0:
             print(f"published {number}", flush=True)
     print("published all", flush=True)

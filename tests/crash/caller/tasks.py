@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from celery.result import AsyncResult
+
 from app import app
 
 
@@ -25,3 +27,10 @@ def body(results: list[dict[str, Any]], name: str) -> str:
     """A chord's body."""
     note("body", name=name, said=[result["output"] for result in results])
     return name
+
+
+@app.task
+def failed(task_id: str, name: str) -> None:
+    """An errback as Celery calls it across processes: with the failed task's id."""
+    error = AsyncResult(task_id, app=app).result
+    note("failed", name=name, error=type(error).__name__)
