@@ -12,6 +12,8 @@ from app.notify.network import BlockedDestination, PinnedBackend
 _CONNECT_S: Final = 5.0
 #: Everything together: name, connection, TLS, request and reply.
 TOTAL_S: Final = 20.0
+#: Of each step; their sum is bounded by the connection's own deadline.
+_TIMEOUTS: Final = {"connect": _CONNECT_S, "read": TOTAL_S, "write": TOTAL_S, "pool": TOTAL_S}
 #: Of a reply: enough for its sender to be done with it. Nothing of it is kept.
 _REPLY_BYTES_MAX: Final = 4096
 _POSTS_AT_ONCE_MAX: Final = 100
@@ -72,7 +74,7 @@ class Poster:
                 url,
                 headers=list(headers.items()),
                 content=body,
-                extensions={"timeout": dict.fromkeys(("read", "write", "pool"), TOTAL_S) | _FIRST},
+                extensions={"timeout": _TIMEOUTS},
             ) as reply:
                 _drain(reply)
                 return _said(reply)
@@ -82,9 +84,6 @@ class Poster:
             return NotTaken(reason=f"no reply in time ({type(late).__name__})", troubled=True)
         except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError) as broken:
             return NotTaken(reason=f"no reply ({type(broken).__name__})", troubled=True)
-
-
-_FIRST: Final = {"connect": _CONNECT_S}
 
 
 def _drain(reply: httpcore2.Response) -> None:
