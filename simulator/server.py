@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from simulator import anthropic_shapes, openai_shapes
 from simulator.anthropic_wire import AnthropicWire
+from simulator.compatible_wire import CompatibleWire
 from simulator.courtesies import Courtesies
 from simulator.mishandling import Mishandling
 from simulator.mishaps import Mishaps
@@ -44,6 +45,7 @@ def build(
         routes=[
             *anthropic.routes(),
             *openai.routes(),
+            *CompatibleWire(store).routes(),
             *TokenCounts(lenient=store.lenient).routes(),
             *_models(lenient=store.lenient),
             *reports.routes(),

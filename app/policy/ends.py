@@ -104,12 +104,18 @@ def _answer(job: JobEnd) -> Value:
     output = job.output or b""
     wire = _common(job) | {
         "outcome": job.outcome,
-        "usage": json.loads(job.usage) if job.usage else None,
+        "usage": _usage(job),
         "cost_nano_usd": job.cost_nano_usd,
     }
     if len(output) > OUTPUT_INLINE_BYTES_MAX:
         return Value(wire | {"output_ref": str(job.result_id)}, output)
     return Value(wire | {"output": output.decode()})
+
+
+def _usage(job: JobEnd) -> dict[str, Any] | None:
+    """Tokens as billed; None where the provider left them out: nothing is answered without any."""
+    usage: dict[str, Any] = json.loads(job.usage) if job.usage else {}
+    return usage if usage.get("input_tokens") or usage.get("output_tokens") else None
 
 
 def _common(job: JobEnd) -> dict[str, Any]:

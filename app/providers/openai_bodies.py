@@ -10,6 +10,10 @@ from app.providers.strict_json import encode, storable
 
 _FINISHES: Final = {
     "stop": Finish.ANSWERED,
+    # Words of servers that speak this wire: Text Generation Inference, Mistral.
+    "eos_token": Finish.ANSWERED,
+    "stop_sequence": Finish.ANSWERED,
+    "model_length": Finish.TRUNCATED,
     "tool_calls": Finish.ANSWERED,
     "function_call": Finish.ANSWERED,
     "length": Finish.TRUNCATED,
@@ -26,7 +30,7 @@ def chat(value: Any, *, request_id: str | None) -> Outcome | str:
     message = reading.fields(choices[0].get("message"))
     refusal = message.get("refusal")
     content = message.get("content")
-    said = content if isinstance(content, str) else ""
+    said = content if isinstance(content, str) else _joined(content)
     finish = _FINISHES.get(str(choices[0].get("finish_reason")), Finish.INCOMPLETE)
     if isinstance(refusal, str) and refusal:
         said, finish = refusal, Finish.REFUSED
@@ -46,6 +50,12 @@ def embeddings(value: Any, *, request_id: str | None) -> Outcome | str:
     usage = reading.fields(fields.get("usage"))
     tokens = Usage(input_tokens=reading.count(usage.get("prompt_tokens")))
     return _answered(fields, vectors, Finish.ANSWERED, request_id, tokens)
+
+
+def _joined(content: Any) -> str:
+    """The texts of a content in parts, as some servers answer."""
+    parts = map(reading.fields, reading.items(content))
+    return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
 
 
 def _answered(

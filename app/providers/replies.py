@@ -4,6 +4,7 @@ The verdict rests on what is certain. A call that may have reached the provider 
 `UNCLEAR`: on a create that word costs a search, any other costs money.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -179,7 +180,7 @@ def _of_response(response: httpx2.Response) -> Failure:
         body = reading.fields(parse(response.content))
     except (NotJsonError, httpx2.StreamError):
         body = {}
-    said = words(body.get("error"))
+    said = _said(body)
     verdict = _verdict(response.status_code, said)
     return Failure(
         verdict=verdict,
@@ -190,6 +191,16 @@ def _of_response(response: httpx2.Response) -> Failure:
         retry_after_s=retry_after_s(response.headers.get("retry-after"), now=datetime.now(UTC)),
         worded=bool(said.names or said.message),
     )
+
+
+def _said(body: Mapping[str, Any]) -> Words:
+    """The error of a reply. Servers that speak a provider's wire put it elsewhere, or in plain words."""
+    error = body.get("error")
+    if isinstance(error, str) and error:
+        return Words(kind="error", message=reading.text(error))
+    if error is None and body.get("object") == "error":
+        return words(body)
+    return words(error)
 
 
 def _verdict(status: int, said: Words) -> Verdict:  # noqa: PLR0911 - a table, read from the top
