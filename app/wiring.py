@@ -17,6 +17,7 @@ from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
 from app.completion.restore import Restorer
+from app.completion.runs import RunCounter
 from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
 from app.intake.announcer import Announcer
@@ -240,6 +241,7 @@ def restorer(app: Celery) -> Restorer:
         client=client(),
         key_prefix=settings().redis_key_prefix,
         latest=latest(),
+        counts=run_counter(),
     )
 
 
@@ -253,6 +255,12 @@ def redis_loss(app: Celery) -> RedisLoss:
         backend=app.backend,
         key_prefix=settings().redis_key_prefix,
     )
+
+
+@cache
+def run_counter() -> RunCounter:
+    """Counts runs and ends them."""
+    return RunCounter(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
 
 
 @cache

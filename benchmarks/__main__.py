@@ -1,4 +1,4 @@
-"""`make bench`: throughput of intake and completion as ratios to a floor or a peer of the same run."""
+"""`make bench`: throughput of publishing, intake and completion as ratios to a floor or a peer of the same run."""
 
 import argparse
 import json
@@ -9,10 +9,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import completion, intake
+from benchmarks import bulk, completion, intake
 from benchmarks.ground import Figure, Ground, ground
 
 _BENCHMARKS: Final[dict[str, Callable[..., list[Figure]]]] = {
+    "bulk": bulk.measure,
     "intake": intake.measure,
     "completion": completion.measure,
 }

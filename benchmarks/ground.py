@@ -25,7 +25,7 @@ ROUNDS: Final = 3
 QUEUE: Final = QUEUES[Tier.BATCH]
 #: Redis database that holds what was published, and that every round copies from.
 PUBLISHED: Final = 0
-_PROMPT: Final = "Say what this paragraph says in one sentence. " * 20
+PROMPT: Final = "Say what this paragraph says in one sentence. " * 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,7 @@ def publish(where: Ground, *, plain: int = 0, chords: int = 0, parts: int = 0) -
 
 
 def _signature(number: int) -> Any:
-    turns = [{"role": "user", "content": f"Number {number}. {_PROMPT}"}]
+    turns = [{"role": "user", "content": f"Number {number}. {PROMPT}"}]
     return messages.s(model="claude-haiku-4-5", max_tokens=50, messages=turns, tier="batch")
 
 

@@ -1,8 +1,9 @@
 """Commands of clients: each may come twice, late or never. What they name is looked up in the ledger."""
 
 from app import wiring
-from app.celery import app
+from app.celery import COMPLETE_QUEUE, app, wake
 from unhurried.readers import LATEST_TASK, RESTORE_TASK
+from unhurried.run_wire import CANCEL_RUN_TASK, RESTORE_RUN_TASK
 
 
 @app.task(name=RESTORE_TASK, ignore_result=True, shared=False)
@@ -15,3 +16,16 @@ def restore(*, task_id: str) -> None:
 def latest(*, tenant: str, workload: str, subject: str | None = None) -> None:
     """Point at the newest answer of a workload about a subject again."""
     wiring.restorer(app).newest(tenant=tenant, workload=workload, subject=subject)
+
+
+@app.task(name=RESTORE_RUN_TASK, ignore_result=True, shared=False)
+def restore_run(*, run_id: str) -> None:
+    """Put a run and the results of its parts back into Redis."""
+    wiring.restorer(app).run(run_id)
+
+
+@app.task(name=CANCEL_RUN_TASK, ignore_result=True, shared=False)
+def cancel_run(*, run_id: str) -> None:
+    """Drop what waits of a run."""
+    if wiring.run_counter().cancel(run_id):
+        wake(app, "complete", COMPLETE_QUEUE)

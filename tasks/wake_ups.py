@@ -29,6 +29,8 @@ def complete() -> None:
     """Tell Celery how tickets ended, and once more what Redis has forgotten."""
     wiring.redis_loss(app).run()
     wiring.completer(app).run()
+    if wiring.run_counter().run():
+        wiring.completer(app).run()
 
 
 @app.task(name="unhurried.wake.notify", ignore_result=True, shared=False)

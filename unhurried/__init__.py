@@ -1,6 +1,7 @@
 """Pay half for the LLM calls that nobody is waiting for."""
 
 from unhurried.attachments import Attachment, attach
+from unhurried.bulk import item
 from unhurried.consumers import consumer, consumes
 from unhurried.contract import OnFailure, Tier
 from unhurried.errors import (
@@ -29,6 +30,7 @@ from unhurried.jobs import Job
 from unhurried.mail import email
 from unhurried.pieces import pieces
 from unhurried.results import Result
+from unhurried.runs import Run
 from unhurried.webhooks import webhook
 
 __version__ = "0.1.0"
@@ -51,6 +53,7 @@ __all__ = [
     "RequestRejected",
     "Result",
     "Results",
+    "Run",
     "ServiceUnavailable",
     "StaleResult",
     "Tier",
@@ -65,6 +68,7 @@ __all__ = [
     "consumes",
     "email",
     "embeddings",
+    "item",
     "messages",
     "pieces",
     "responses",

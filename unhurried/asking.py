@@ -9,6 +9,7 @@ from kombu import Exchange, Queue
 from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.contract import CONTROL_QUEUE
 from unhurried.readers import LATEST_TASK, RESTORE_TASK, Reply, latest_key, reply_key
+from unhurried.run_wire import RESTORE_RUN_TASK, run_key
 
 #: A reader waits this long for a reply; a service that is slower than that is down or very busy.
 _WITHIN_S: Final = 3.0
@@ -28,6 +29,11 @@ def newest(app: Celery, *, tenant: str, workload: str, subject: str | None) -> R
     about = latest_key(tenant=tenant, workload=workload, subject=subject)
     arguments = {"tenant": tenant, "workload": workload, "subject": subject}
     return _ask(app, about, LATEST_TASK, arguments)
+
+
+def restore_run(app: Celery, run_id: str) -> Reply | None:
+    """Have a run put back with the results of all its parts. None where that is not done yet."""
+    return _ask(app, run_key(run_id), RESTORE_RUN_TASK, {"run_id": run_id})
 
 
 def command(app: Celery, name: str, arguments: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ not know, so that service N serves client N-1 and the reverse.
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -194,6 +195,8 @@ class JobOptions(BaseModel):
     notify: Annotated[list[Notice], Field(max_length=10)] = []
     #: The JSON schema of the answer (`schema=`), as the caller gave it; checked when it has come.
     answer_schema: dict[str, Any] | None = None
+    #: The run that this call is a part of.
+    run: UUID | None = None
     account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     #: Attempts at most; None leaves it to the service.
     attempts: Annotated[int, Field(ge=1, le=20)] | None = None

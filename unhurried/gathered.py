@@ -1,18 +1,25 @@
 """`Results`: what a chord's body, a link or the end of a run gets, read and in one hand."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, overload
 
+from unhurried.binding import bound_app
+from unhurried.errors import StaleResult
+from unhurried.pages import Pages
 from unhurried.results import Result
+from unhurried.run_wire import RunReference, is_run_reference
 from unhurried.schemas import Schema
 
 
 class Results(Sequence[Result]):
-    """Results in the order of their calls. Their age is that of the oldest answer among them."""
+    """Results in the order of their calls. Their age is that of the oldest answer among them.
+
+    Those of a run are read from Redis page by page, each time that they are gone through.
+    """
 
     def __init__(self, results: Iterable[Result]) -> None:
-        self._results = list(results)
+        self._results = results if isinstance(results, Pages) else list(results)
 
     @classmethod
     def parse(
@@ -22,16 +29,19 @@ class Results(Sequence[Result]):
         fetch: Callable[[str], str] | None = None,
         schema: Schema | None = None,
     ) -> Self:
-        """Read what arrives: one result, or a list of them.
+        """Read what arrives: one result, a list of them, or the end of a run.
 
         `fetch` and `schema` as in `Result.parse`. Raises ValueError where a part is no result of ours.
         """
+        if is_run_reference(value):
+            run = RunReference.model_validate(value).run
+            return cls(Pages(bound_app(), run, ended=True, schema=schema))
         parts = value if isinstance(value, list | tuple) else [value]
         return cls(Result.parse(part, fetch=fetch, schema=schema) for part in parts)
 
     def __repr__(self) -> str:
-        """Shows counts alone."""
-        return f"<Results: {len(self.ok)} ok, {len(self.failed)} failed>"
+        """Shows their count alone."""
+        return f"<Results: {len(self)}>"
 
     @overload
     def __getitem__(self, index: int) -> Result: ...
@@ -47,37 +57,50 @@ class Results(Sequence[Result]):
     @property
     def ok(self) -> list[Result]:
         """Those with an answer."""
-        return [result for result in self._results if result.ok]
+        return [result for result in self if result.ok]
 
     @property
     def failed(self) -> list[Result]:
         """Those without one; each `error` says why. What is to be left out is not among them."""
-        return [result for result in self._results if not result.ok and not result.dropped]
+        return [result for result in self if not result.ok and not result.dropped]
 
     @property
     def dropped(self) -> list[Result]:
         """Those that their calls' policy leaves out (`on_failure="drop"`)."""
-        return [result for result in self._results if result.dropped]
+        return [result for result in self if result.dropped]
 
     @property
     def partial(self) -> bool:
         """Whether some could not be done."""
-        return bool(self.failed)
+        return any(not result.ok and not result.dropped for result in self)
 
     @property
     def as_of(self) -> datetime | None:
         """When the oldest answer's input was true; None where nothing was answered."""
-        return min((result.as_of for result in self.ok if result.as_of is not None), default=None)
+        moments = (one.as_of for one in self if one.ok and one.as_of is not None)
+        return min(moments, default=None)
 
     def age(self, *, now: datetime | None = None) -> timedelta:
         """Age of the oldest answer. Raises ValueError where nothing was answered."""
-        if not self.ok:
+        as_of = self.as_of
+        if as_of is None:
             msg = "nothing was answered: there is no age"
             raise ValueError(msg)
-        return max(result.age(now=now) for result in self.ok)
+        return (now or datetime.now(UTC)) - as_of
 
     def require_fresh(self, max_staleness: timedelta, *, now: datetime | None = None) -> Self:
         """These results, if every answer is fresh enough; else StaleResult for the oldest that is not."""
-        for result in sorted(self.ok, key=lambda one: one.age(now=now), reverse=True):
-            result.require_fresh(max_staleness, now=now)
+        oldest: StaleResult | None = None
+        for result in self:
+            try:
+                if result.ok:
+                    result.require_fresh(max_staleness, now=now)
+            except StaleResult as stale:
+                if oldest is None or stale.age_s > oldest.age_s:
+                    oldest = stale
+        if oldest is not None:
+            raise oldest
         return self
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self._results)

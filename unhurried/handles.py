@@ -5,19 +5,22 @@ messages.delay(model=M, max_tokens=300, messages=[...], tier="batch")        # a
 """
 
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 from celery import Signature
 
 from unhurried.binding import bound_app, is_private
+from unhurried.bulk import Item, Publisher, shared
 from unhurried.contract import QUEUES, TASK_NAMES, Endpoint, Tier
 from unhurried.errors import CallError, MixedBrokers
 from unhurried.jobs import Job
-from unhurried.options import split
+from unhurried.options import Notices, split
 from unhurried.publishing import canvas_headers, stub
 from unhurried.reading import Reader, newest
 from unhurried.results import Result
+from unhurried.runs import Run, Seal, id_of_run
 from unhurried.schemas import Schema
 from unhurried.spans import seconds
 
@@ -109,6 +112,38 @@ class Handle:
         Raises as `delay` does, the job's own error, or Celery's TimeoutError that names the job.
         """
         return self.delay(**arguments).get(timeout=seconds(timeout))
+
+    def bulk(
+        self,
+        items: Iterable[Item],
+        *,
+        key: object = None,
+        then: "Signature[Any] | None" = None,
+        notify: Notices | None = None,
+        **common: Any,
+    ) -> Run:
+        """Publish many calls as one run, from a generator of any size: memory and round trips are bounded.
+
+        `items` are made by `item(...)`; `common` are options that all share (`workload`, `tier`, `deadline`,
+        `effective_for`, `account`...). A part that fails is a result that is not `ok`, unless `on_failure="raise"`
+        fails its task. `then` is your task that is published once, when every part has ended, and `notify` tells
+        people or programs of it. With a `key`, publishing again after an interruption goes on with the same run.
+
+        Raises CallError or ValueError for what cannot be sent, ServiceUnavailable, and what the items raise:
+        the run is then left unsealed, and its `then` does not run.
+        """
+        _refuse_mixed({"link": then})
+        app = bound_app()
+        run_id = id_of_run(self.endpoint, key, tenant=str(common.get("tenant", "default")))
+        seal = Seal(app, endpoint=self.endpoint, run_id=run_id, then=then, notify=notify)
+        publisher = Publisher(app, endpoint=self.endpoint, run_id=run_id, common=shared(common))
+        publisher.publish(items)
+        seal.publish(tier=publisher.tier, common=common)
+        return Run(run_id, app=app)
+
+    def run(self, run_id: str) -> Run:
+        """A run published before, by its id."""
+        return Run(run_id, app=bound_app())
 
     def job(self, job_id: str, *, schema: Schema | None = None) -> Job:
         """A job published before, by its id. `schema` is what its answer is parsed as."""

@@ -32,6 +32,9 @@ NAMES: Final = frozenset(
         "tenant",
     }
 )
+#: What `notify=` takes.
+Notices = MailNotice | WebhookNotice | Sequence[MailNotice | WebhookNotice]
+
 #: Arguments of an SDK's method that are no part of a request, and so mean nothing hours later.
 _NOT_A_REQUEST: Final = ("extra_headers", "extra_query", "extra_body", "timeout")
 
@@ -99,13 +102,12 @@ def _options(ours: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(
                 "notify= tells of a job that ends later; a sync call has ended by then"
             )
-        values["notify"] = _notices(ours["notify"])
+        values["notify"] = notices(ours["notify"])
     return _validated(values)
 
 
-def _notices(
-    notify: MailNotice | WebhookNotice | Sequence[MailNotice | WebhookNotice],
-) -> list[MailNotice | WebhookNotice]:
+def notices(notify: Notices) -> list[MailNotice | WebhookNotice]:
+    """What `notify=` says, as a list."""
     return [notify] if isinstance(notify, MailNotice | WebhookNotice) else list(notify)
 
 

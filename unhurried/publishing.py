@@ -69,7 +69,7 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         options |= _destination(NOTIFY_QUEUE if self.name in NOTIFY_TASKS else QUEUES[tier])
         # The service decodes plain JSON and nothing else.
         options |= {"serializer": "json", "compression": None}
-        options["headers"] = {**(options.get("headers") or {}), **_headers(app)}
+        options["headers"] = {**(options.get("headers") or {}), **message_headers(app)}
         options = mark(options, app)
         options.setdefault("retry_policy", _RETRY_POLICY)
         with redis_answers("repeat the call with the same idempotency_key"):
@@ -134,7 +134,8 @@ def _destination(queue: str) -> dict[str, Any]:
     }
 
 
-def _headers(app: Celery) -> dict[str, Any]:
+def message_headers(app: Celery) -> dict[str, Any]:
+    """What every message of ours says beside Celery's own headers."""
     return {**canvas_headers(app), ORIGIN_HEADER: origin()}
 
 

@@ -1,14 +1,18 @@
 """Bring back from the ledger what Redis has lost: a reader asked for it. Nothing is completed again."""
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
+from uuid import UUID
 
 from celery import Celery, states
 from sqlalchemy import Engine
 
 from app.completion.complete import end_of, store_long_output
 from app.completion.latest import Latest
+from app.completion.runs import RunCounter
+from app.ledger import engine as ledger
 from app.ledger import latest as newest
-from app.ledger import tickets
+from app.ledger import runs, tickets
 from app.ledger.tickets import Found
 from app.observe.log import tell
 from app.policy.ends import Failure, Value
@@ -16,19 +20,31 @@ from app.policy.tickets import TicketState
 from unhurried.contract import ADMITTED_STATE, REDIS_LIFETIME_S, Marker, Tier, marker_key
 from unhurried.errors import failure
 from unhurried.readers import REPLY_LIFETIME_S, Reply, latest_key, reply_key
+from unhurried.run_wire import parts_key, run_key
+
+#: Parts of a run that are looked up at once.
+_PAGE: Final = 500
 
 
 class Restorer:
     """Answers the two questions of a client. Safe to repeat; a result that is there stays as it is."""
 
     def __init__(
-        self, *, engine: Engine, app: Celery, client: Any, key_prefix: str, latest: Latest
+        self,
+        *,
+        engine: Engine,
+        app: Celery,
+        client: Any,
+        key_prefix: str,
+        latest: Latest,
+        counts: RunCounter,
     ) -> None:
         self._engine = engine
         self._backend: Any = app.backend  # the Redis backend: its key names are Celery's own
         self._client = client
         self._key_prefix = key_prefix
         self._latest = latest
+        self._counts = counts
 
     def result(self, task_id: str) -> Reply:
         """Put a task's result back where Celery looks for it, and say so to whoever asked."""
@@ -52,6 +68,35 @@ class Restorer:
             )
         self._reply(latest_key(tenant=tenant, workload=workload, subject=subject), reply)
         return reply
+
+    def run(self, run_id: str) -> Reply:
+        """Put a run back: its counts, its parts in the order of their admission, and their results."""
+        reply = Reply.UNKNOWN
+        with suppress(ValueError), self._engine.connect() as connection:
+            found = runs.find(connection, UUID(run_id))
+            if found is not None:
+                self._counts.tell([found], at=ledger.now(connection))
+                reply = Reply.RESTORED
+        if reply is Reply.RESTORED:
+            self._bring_back_parts(UUID(run_id))
+        self._reply(run_key(run_id), reply)
+        return reply
+
+    def _bring_back_parts(self, run_id: UUID) -> None:
+        after, place = 0, 0
+        key = self._key_prefix + parts_key(str(run_id))
+        while True:
+            with self._engine.connect() as connection:
+                parts = runs.parts(connection, run_id, after=after, limit=_PAGE)
+            if not parts:
+                break
+            # NX: the places that the caller gave are better than those of admission.
+            places = {part.task_id: place + index for index, part in enumerate(parts)}
+            self._client.zadd(key, places, nx=True)
+            for part in parts:
+                self._bring_back(part.task_id)
+            after, place = parts[-1].ticket_id, place + len(parts)
+        self._client.expire(key, REDIS_LIFETIME_S)
 
     def _bring_back(self, task_id: str) -> Reply:
         with self._engine.connect() as connection:

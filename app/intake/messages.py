@@ -14,9 +14,10 @@ from kombu.serialization import loads
 
 from app.ledger.admission import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
-from app.policy import admission, mail, webhooks
+from app.policy import admission, mail, runs, webhooks
 from app.policy.admission import Refusal
 from app.policy.rules import Rules
+from app.policy.runs import RunDraft
 from unhurried.contract import (
     CONTRACT_HEADER,
     CONTRACT_VERSION,
@@ -25,6 +26,7 @@ from unhurried.contract import (
     ORIGIN_HEADER,
     WEBHOOK_TASK,
 )
+from unhurried.run_wire import RUN_TASK
 
 #: What arrives is another party's: nothing but JSON is ever decoded.
 _ACCEPTED: Final = ("json", "application/json")
@@ -143,6 +145,8 @@ def _decide(
         return _mail(message, call)
     if message.task_name == WEBHOOK_TASK:
         return _webhook(message, headers, call, rules)
+    if message.task_name == RUN_TASK:
+        return _run(message, call)
     endpoint = ENDPOINTS_BY_TASK.get(message.task_name)
     if endpoint is None:
         return Refusal(code="unknown_task", message=f"no task {message.task_name!r} is served here")
@@ -156,6 +160,13 @@ def _decide(
         now=now,
         rules=rules,
     )
+
+
+def _run(message: Message, call: _Call) -> RunDraft | Refusal:
+    try:
+        return runs.draft(message.task_id, call.kwargs)
+    except ValueError as error:
+        return Refusal(code="invalid_request", message=str(error))
 
 
 def _mail(message: Message, call: _Call) -> NotificationDraft | Refusal:

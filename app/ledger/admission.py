@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import notifications, schema, sharing
+from app.ledger import notifications, runs, schema, sharing
 from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft, Refusal
 from app.policy.lifecycle import ENDED, JobState
+from app.policy.runs import RunDraft
 from app.policy.sharing import ALONE
 from app.policy.tickets import TicketState
 from unhurried.contract import MailNotice, OnFailure, WebhookNotice
@@ -51,12 +52,15 @@ class NotificationDraft:
     payload: bytes
 
 
+Decision = JobDraft | NotificationDraft | RunDraft | Refusal
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
     """One message and what policy made of it."""
 
     message: Message
-    decision: JobDraft | NotificationDraft | Refusal
+    decision: Decision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +68,7 @@ class Admitted:
     """What came of one admission."""
 
     message: Message
-    decision: JobDraft | NotificationDraft | Refusal
+    decision: Decision
     #: Whether the ticket can be completed at once.
     ready: bool
     #: Whether it waits for a job that another call asked for, by its workload's contract.
@@ -80,6 +84,7 @@ def admit(
     A job that has ended already makes the ticket ready at once. A call whose workload reuses answers, or
     asks once for what is under way, gets the job of an identical one.
     """
+    admissions = _parts_of_runs(connection, admissions, at)
     drafts = {a.decision.id: a.decision for a in admissions if isinstance(a.decision, JobDraft)}
     shared = _reused(connection, admissions, at)
     own = [draft for draft in drafts.values() if draft.id not in shared]
@@ -92,6 +97,36 @@ def admit(
     ]
     notifications.stage(connection, answered, at=at)
     return admitted
+
+
+def _parts_of_runs(
+    connection: Connection, admissions: Sequence[Admission], at: datetime
+) -> list[Admission]:
+    """The messages, with those refused whose run was cancelled; runs are noted and sealed."""
+    belonging = {
+        one.decision.run: (one.decision.tenant, one.decision.workload)
+        for one in admissions
+        if isinstance(one.decision, JobDraft) and one.decision.run is not None
+    }
+    cancelled = runs.opened(connection, belonging, at=at)
+    for one in admissions:
+        if isinstance(one.decision, RunDraft):
+            runs.seal(connection, one.decision, at=at)
+    return [
+        replace(one, decision=_dropped(one.decision))
+        if isinstance(one.decision, JobDraft) and one.decision.run in cancelled
+        else one
+        for one in admissions
+    ]
+
+
+def _dropped(draft: JobDraft) -> Refusal:
+    return Refusal(
+        code="cancelled",
+        message="its run was cancelled before the call was admitted",
+        on_failure=draft.on_failure,
+        run=draft.run,
+    )
 
 
 def _reused(
@@ -243,6 +278,7 @@ def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(message, name) for name in same.split()}
     row |= {
         "job_id": None,
+        "run_id": None,
         "tenant": "default",
         "on_failure": OnFailure.RAISE,
         "notify": None,
@@ -255,10 +291,14 @@ def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:
         case JobDraft():
             row |= {"job_id": decision.id, "tenant": decision.tenant}
             row |= {"on_failure": decision.on_failure, "notify": _notices(decision.notify)}
+            row |= {"run_id": decision.run}
+        case RunDraft():
+            row |= {"tenant": decision.tenant, "notify": _notices(decision.notify)}
         case NotificationDraft():
             row |= {"tenant": decision.tenant}
         case Refusal():
             row |= {"on_failure": decision.on_failure, "end": _refused(decision)}
+            row |= {"run_id": decision.run}
     return row
 
 

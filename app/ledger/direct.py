@@ -59,7 +59,7 @@ class DirectRecord:
         row: dict[str, Any] = {
             name: value
             for name, value in asdict(draft).items()
-            if name not in {"notify", "sharing"}
+            if name not in {"notify", "sharing", "run"}
         }
         effective = draft.effective_for_s
         last = self.attempts[-1]

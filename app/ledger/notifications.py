@@ -6,7 +6,7 @@ sent again, with the id that it had: see `app.ledger.webhooks`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -46,19 +46,34 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
         """),
         {"ids": list(job_ids)},
     )
-    staged = [
-        {
-            "id": uuid5(_NAMESPACE, f"{row.id}:{index}"),
-            "tenant": row.tenant,
+    staged = [one for row in rows for one in _staged(row, _about(row), job_id=row.job_id, at=at)]
+    _insert(connection, staged)
+
+
+def stage_run(
+    connection: Connection, ticket: Any, about: Mapping[str, Any], *, at: datetime
+) -> None:
+    """Stage what a run's own ticket (id, tenant, notify) asked for with `notify=`. May be repeated."""
+    if ticket.notify is not None:
+        _insert(connection, list(_staged(ticket, about, job_id=None, at=at)))
+
+
+def _staged(
+    ticket: Any, about: Mapping[str, Any], *, job_id: UUID | None, at: datetime
+) -> Iterator[dict[str, Any]]:
+    for index, notice in enumerate(json.loads(bytes(ticket.notify))):
+        yield {
+            "id": uuid5(_NAMESPACE, f"{ticket.id}:{index}"),
+            "tenant": ticket.tenant,
             "kind": notice["kind"],
             "receiver": notice.get("receiver"),
-            "job_id": row.job_id,
-            "payload": json.dumps(notice | {"about": _about(row)}).encode(),
+            "job_id": job_id,
+            "payload": json.dumps({**notice, "about": about}).encode(),
             "at": at,
         }
-        for row in rows
-        for index, notice in enumerate(json.loads(bytes(row.notify)))
-    ]
+
+
+def _insert(connection: Connection, staged: Sequence[dict[str, Any]]) -> None:
     if staged:
         connection.execute(
             text("""

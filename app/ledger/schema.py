@@ -187,6 +187,8 @@ ticket = Table(
     Column("notify", LargeBinary),
     Column("group_id", Text),
     Column("root_id", Text),
+    #: The run that this call is a part of; None outside of runs, and for the run's own task.
+    Column("run_id", Uuid),
     #: Whether the group is a chord's header, whose counters must outlive the batch.
     Column("in_chord", Boolean, nullable=False),
     #: Where the call came from, as JSON.
@@ -206,6 +208,7 @@ ticket = Table(
     _one_of("state", TicketState),
     UniqueConstraint("task_id", "context_digest"),
     Index("ix_ticket_job", "job_id"),
+    Index("ix_ticket_run", "run_id", postgresql_where=text("run_id IS NOT NULL")),
     Index("ix_ticket_open", "job_id", postgresql_where=text("state = 'open'")),
     Index("ix_ticket_ready", "id", postgresql_where=text("state = 'ready'")),
     Index("ix_ticket_completed", "completed_at", postgresql_where=text("state = 'completed'")),
@@ -489,6 +492,29 @@ consumer = Table(
     Column("owner", Text),
     _at("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant", "workload", "name"),
+)
+
+#: Many calls published as one. Its end is the end of a ticket of its own, whose task id is the run's.
+run = Table(
+    "run",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("workload", Text),
+    #: Parts there are; None until the caller has sealed it.
+    Column("total", Integer),
+    #: Parts that had ended when it did, and how many of them without an answer.
+    Column("done", Integer),
+    Column("failed", Integer),
+    _at("opened_at", nullable=False),
+    _at("sealed_at"),
+    #: When nine of ten runs like this would be over, as judged when it was sealed.
+    _at("expected_at"),
+    _at("cancel_requested_at"),
+    #: When its parts were last counted.
+    _at("looked_at"),
+    _at("ended_at"),
+    Index("ix_run_open", "looked_at", postgresql_where=text("ended_at IS NULL")),
 )
 
 #: Who has read which result.

@@ -20,7 +20,10 @@ def of_upstream(upstream: Any) -> dict[str, Any]:
 
     Only what carries our schema is read: a caller's own values look like anything.
     """
-    if isinstance(upstream, Mapping) and upstream.get("schema") != RESULT_SCHEMA:
+    # The end of a run has our schema, and the counts of its parts.
+    if isinstance(upstream, Mapping) and (
+        upstream.get("schema") != RESULT_SCHEMA or "run" in upstream
+    ):
         jobs, failed = upstream.get("jobs"), upstream.get("failed")
         if _is_count(jobs) and _is_count(failed) and failed <= jobs:
             return _said([], jobs=jobs, failed=failed) | {"group": True}

@@ -75,6 +75,8 @@ class JobDraft:
     on_lost: OnLost
     notify: tuple[MailNotice | WebhookNotice, ...]
     sharing: Sharing = ALONE
+    #: The run that this call is a part of.
+    run: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,8 @@ class Refusal:
     code: str
     message: str
     on_failure: OnFailure = OnFailure.RAISE
+    #: The run that the call is a part of: it ends with this part, too.
+    run: UUID | None = None
 
 
 Decision = JobDraft | Refusal
@@ -121,8 +125,12 @@ def decide(
             rules=rules,
         )
     except Refused as refused:
-        policy = options.on_failure if options else OnFailure.RAISE
-        return Refusal(code=refused.refusal_code, message=refused.message, on_failure=policy)
+        return Refusal(
+            code=refused.refusal_code,
+            message=refused.message,
+            on_failure=options.on_failure if options else OnFailure.RAISE,
+            run=options.run if options else None,
+        )
 
 
 def job_id(*, tenant: str, endpoint: Endpoint, key: str | None, task_id: str) -> UUID:
@@ -221,6 +229,7 @@ def _draft(
         on_lost=options.on_lost,
         notify=tuple(options.notify),
         sharing=_sharing(options, rules, [fingerprint, answer_schema]),
+        run=options.run,
     )
 
 

@@ -15,6 +15,7 @@ from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.restore import Restorer
+from app.completion.runs import RunCounter
 from app.ledger import engine as ledger
 from app.settings import Settings
 from tests.client.apps import closed
@@ -29,6 +30,7 @@ class Service:
     client: Any
     completer: Completer
     restorer: Restorer
+    counter: RunCounter
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
         "key_prefix": "",
         "latest": latest,
     }
+    counter = RunCounter(engine=engine, client=redis_client, key_prefix="")
     yield Service(
         engine=engine,
         app=app,
@@ -50,7 +53,8 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
         completer=Completer(
             celery_end=CeleryEnd(app), lease=Lease(span=timedelta(seconds=60)), **common
         ),
-        restorer=Restorer(app=app, **common),
+        restorer=Restorer(app=app, counts=counter, **common),
+        counter=counter,
     )
     closed(app)
     engine.dispose()

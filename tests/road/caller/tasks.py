@@ -74,3 +74,12 @@ def counts(results: Any) -> dict[str, int]:
     """What a report says of itself: how many, and how many could not be done."""
     parts = results if isinstance(results, list) else [results]
     return {"jobs": len(parts), "failed": sum("error" in part for part in parts)}
+
+
+@app.task
+@consumes("road-bulk", name="bulk-report", max_staleness="1h", owner="growth")
+def bulk_report(results: Results, name: str) -> str:
+    """What follows a run."""
+    keys = [result.key for result in results.ok]
+    note("bulk_report", name=name, ok=len(keys), failed=len(results.failed), keys=len(set(keys)))
+    return f"{len(keys)} of {len(results)}"
