@@ -18,7 +18,7 @@ _TYPES: Final[dict[str, EventType]] = {
     "cancelled": EventType.JOB_CANCELLED,
 }
 _JOB: Final = ("job_id", "task_id", "key", "tier", "workload", "subject", "state")
-_GROUP: Final = ("task_id", "state", "jobs", "failed")
+_GROUP: Final = ("task_id", "workload", "state", "jobs", "failed")
 _TIMES: Final = ("as_of", "produced_at", "effective_until")
 
 

@@ -96,7 +96,7 @@ def test_several_jobs_are_told_of_by_counts(
     data = found["data"]
     assert found["type"] == "group.completed"
     assert (data["jobs"], data["succeeded"], data["failed"]) == counts
-    assert (data["state"], data["task_id"]) == (state, "own")
+    assert (data["state"], data["task_id"], data["workload"]) == (state, "own", None)
     assert "secret" not in json.dumps(found)
 
 
