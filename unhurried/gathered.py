@@ -34,8 +34,8 @@ class Results(Sequence[Result]):
         `fetch` and `schema` as in `Result.parse`. Raises ValueError where a part is no result of ours.
         """
         if is_run_reference(value):
-            run = RunReference.model_validate(value).run
-            return cls(Pages(bound_app(), run, ended=True, schema=schema))
+            end = RunReference.model_validate(value)
+            return cls(Pages(bound_app(), end.run, total=end.jobs, schema=schema))
         parts = value if isinstance(value, list | tuple) else [value]
         return cls(Result.parse(part, fetch=fetch, schema=schema) for part in parts)
 

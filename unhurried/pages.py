@@ -22,25 +22,25 @@ _LATER: Final = "read the run later by its id"
 
 class Pages(Sequence[Result]):
     """Results in the order of their calls, read from Redis page by page; parts that have not ended are
-    left out of an iteration. `ended` says that all of them have: what is missing then was lost, and is
-    asked for at the service.
+    left out of an iteration. `total` is known of a run that has ended: what is missing then was lost, and
+    is asked for at the service.
 
     Raises ServiceUnavailable where Redis does not answer; UnknownJob for a run that nobody knows.
     """
 
     def __init__(
-        self, app: Celery, run_id: str, *, ended: bool, schema: Schema | None = None
+        self, app: Celery, run_id: str, *, total: int | None, schema: Schema | None = None
     ) -> None:
         self._app = app
         self._run_id = run_id
-        self._ended = ended
+        self._total = total
         self._schema = schema
         self._fetch = partial(stored.output, app)
 
     def __len__(self) -> int:
         with redis_answers(_LATER):
             count: int = redis_of(self._app).zcard(self._parts_key())
-        if count == 0 and self._ended and self._brought_back():
+        if self._total is not None and count < self._total and self._brought_back():
             with redis_answers(_LATER):
                 count = redis_of(self._app).zcard(self._parts_key())
         return count
@@ -67,7 +67,8 @@ class Pages(Sequence[Result]):
             found: list[bytes] = redis_of(self._app).zrange(self._parts_key(), first, last)
         task_ids = [one.decode() for one in found]
         metas = self._metas(task_ids)
-        if self._ended and any(meta is None for meta in metas) and self._brought_back():
+        lost = self._total is not None and any(meta is None for meta in metas)
+        if lost and self._brought_back():
             metas = self._metas(task_ids)
         return [
             self._read(meta)

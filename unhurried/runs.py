@@ -104,7 +104,10 @@ class Run:
 
     def results(self, *, schema: Schema | None = None) -> Results:
         """The parts that have ended, in the order of their calls; read page by page when gone through."""
-        return Results(Pages(self._app, self.id, ended=self.ready(), schema=schema))
+        seen = self.progress
+        # Of a cancelled run some parts never came to be: nothing is missing.
+        total = seen.done if seen.state is RunState.ENDED else None
+        return Results(Pages(self._app, self.id, total=total, schema=schema))
 
     def _look(self) -> dict[bytes, bytes]:
         found = self._hash()

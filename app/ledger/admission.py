@@ -10,12 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import notifications, runs, schema, sharing
+from app.ledger import jobs, notifications, runs, schema
 from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft, Refusal
 from app.policy.lifecycle import ENDED, JobState
 from app.policy.runs import RunDraft
-from app.policy.sharing import ALONE
 from app.policy.tickets import TicketState
 from unhurried.contract import MailNotice, OnFailure, WebhookNotice
 
@@ -85,10 +84,13 @@ def admit(
     asks once for what is under way, gets the job of an identical one.
     """
     admissions = _parts_of_runs(connection, admissions, at)
-    drafts = {a.decision.id: a.decision for a in admissions if isinstance(a.decision, JobDraft)}
-    shared = _reused(connection, admissions, at)
+    asked = [
+        (a.message.task_id, a.decision) for a in admissions if isinstance(a.decision, JobDraft)
+    ]
+    shared = jobs.reused(connection, asked, at=at)
+    drafts = {draft.id: draft for _, draft in asked}
     own = [draft for draft in drafts.values() if draft.id not in shared]
-    states, joined = _insert_jobs(connection, own, at)
+    states, joined = jobs.insert_jobs(connection, own, at=at)
     admitted = [_place(admission, states, shared | joined) for admission in admissions]
     _insert_tickets(connection, admitted, at)
     _insert_notifications(connection, admitted, at)
@@ -127,65 +129,6 @@ def _dropped(draft: JobDraft) -> Refusal:
         on_failure=draft.on_failure,
         run=draft.run,
     )
-
-
-def _reused(
-    connection: Connection, admissions: Sequence[Admission], at: datetime
-) -> dict[UUID, Shared]:
-    """The jobs of others that these calls get without asking, by the id of the job they would have made."""
-    may = [
-        (one.message.task_id, one.decision)
-        for one in admissions
-        if isinstance(one.decision, JobDraft) and one.decision.sharing != ALONE
-    ]
-    before = sharing.before(connection, {task_id: draft.id for task_id, draft in may})
-    left = [draft for _, draft in may if draft.id not in before]
-    return before | sharing.answered(connection, left, at=at)
-
-
-def _insert_jobs(
-    connection: Connection, drafts: Sequence[JobDraft], at: datetime
-) -> tuple[dict[UUID, tuple[bytes, JobState]], dict[UUID, Shared]]:
-    """Fingerprint and state of each job, and the jobs under way that some join instead."""
-    if not drafts:
-        return {}, {}
-    fresh = _insert(connection, drafts, at)
-    states = {draft.id: (draft.fingerprint, JobState.WAITING) for draft in drafts}
-    known = _known(connection, [draft.id for draft in drafts if draft.id not in fresh])
-    held_back = [draft for draft in drafts if draft.id not in fresh and draft.id not in known]
-    joined = sharing.under_way(connection, held_back)
-    # A flight that must not be joined, or that landed this very moment: these ask for themselves.
-    alone = [
-        replace(draft, sharing=replace(draft.sharing, flight=None))
-        for draft in held_back
-        if draft.id not in joined
-    ]
-    if alone:
-        _insert(connection, alone, at)
-    return states | known, joined
-
-
-def _insert(connection: Connection, drafts: Sequence[JobDraft], at: datetime) -> set[UUID]:
-    # In one order everywhere: two pumps that hold flights which the other wants would wait for ever.
-    ordered = sorted(drafts, key=lambda draft: (draft.sharing.flight or b"", draft.id))
-    rows = [_job_row(draft, at) for draft in ordered]
-    statement = insert(schema.job).on_conflict_do_nothing().returning(schema.job.c.id)
-    return {row.id for row in connection.execute(statement, rows)}
-
-
-def _known(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, JobState]]:
-    if not ids:
-        return {}
-    # FOR SHARE: a job that is being settled now is seen either as ended, or not before our ticket
-    # is there to be made ready with the others.
-    found = connection.execute(
-        text("""
-            SELECT id, fingerprint, state FROM job
-            WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR SHARE
-        """),
-        {"ids": ids},
-    )
-    return {row.id: (bytes(row.fingerprint), JobState(row.state)) for row in found}
 
 
 def _place(
@@ -252,21 +195,6 @@ def _insert_notifications(
                 "digest": one.message.context_digest,
             },
         )
-
-
-def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
-    same = (
-        "id tenant endpoint provider account model key fingerprint workload subject tier request "
-        "request_bytes request_tokens request_inputs prefix_digest as_of published_at ready_at due_at effective_for_s attempts_max "
-        "on_lost on_failure answer_schema"
-    )
-    row = {name: getattr(draft, name) for name in same.split()}
-    return row | {
-        "likeness": draft.sharing.likeness,
-        "flight": draft.sharing.flight,
-        "state": JobState.WAITING,
-        "admitted_at": at,
-    }
 
 
 def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:

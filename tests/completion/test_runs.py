@@ -16,7 +16,7 @@ from tests.completion.conftest import Service
 from tests.support.answering import admit, answer, fail
 from tests.support.factories import a_message, an_admission, uuid
 from unhurried import Results, messages
-from unhurried.run_wire import RUN_TASK, RunState
+from unhurried.run_wire import RUN_TASK, RunState, parts_key
 
 RUN = str(uuid(7))
 
@@ -207,6 +207,23 @@ def test_a_lost_run_comes_back_with_its_results(service: Service) -> None:
         assert (RunState.ENDED, 3) == (run.progress.state, run.progress.published)
         reference = {"schema": 1, "run": RUN, "jobs": 3, "failed": 0}
         assert ["Fine."] * 3 == [one.output for one in Results.parse(reference)]
+
+
+def test_parts_that_redis_lost_are_found_missing(service: Service) -> None:
+    """
+    Results lost from the middle of a run, and its list of parts with them, are asked for and come back.
+    """
+    answer(service.engine, admit(service.engine, [*some_parts(["a", "b", "c"]), a_seal(3)]))
+    look(service)
+    service.client.zadd(parts_key(RUN), {"c": 2})
+    service.client.delete(service.app.backend.get_key_for_task("b"))  # type: ignore[attr-defined]  # the Redis backend's own
+    service.restorer.run(RUN)
+    with calling(str(service.app.conf.result_backend)):
+        reference = {"schema": 1, "run": RUN, "jobs": 3, "failed": 0}
+        assert ["a", "b", "c"] == [
+            task.decode() for task in service.client.zrange(parts_key(RUN), 0, -1)
+        ]
+        assert 3 == len(list(Results.parse(reference)))
 
 
 def test_a_run_tells_of_its_end(service: Service) -> None:

@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 from sqlalchemy import Engine, text
 
+from app.direct.record import Recorder
 from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission
-from app.policy.admission import decide
+from app.policy.admission import JobDraft, decide
+from app.policy.ends import Value
 from app.policy.rules import Rules
 from tests.support.answering import admit, answer
 from tests.support.factories import a_message
@@ -21,7 +24,7 @@ from unhurried.workloads import Workload
 RULES = Rules(
     request_bytes_max=5000,
     attempts_max=3,
-    tiers=frozenset({Tier.BATCH, Tier.NEAR_REAL_TIME}),
+    tiers=frozenset(Tier),
     workloads={
         "reusing": Workload.model_validate({"reuse": "6h"}),
         "flying": Workload(single_flight=True),
@@ -185,6 +188,25 @@ def test_an_answer_that_is_old_or_another_tenants_is_not_used(
     admit(engine, [asked("b", "reusing", **other)])
 
     assert 2 == count(engine)
+
+
+def test_a_user_who_waits_gets_a_fresh_answer_at_once(
+    engine: Engine, redis_client: redis.Redis, now: datetime
+) -> None:
+    """
+    A sync call of a workload that reuses is answered from a batch's answer; another workload's asks.
+    """
+    answer(engine, admit(engine, [asked("a", "reusing", as_of=now.isoformat())]))
+    recorder = Recorder(engine=engine, client=redis_client, key_prefix="")
+    ends = []
+    for workload in ("reusing", "neither"):
+        draft = asked("b", workload, tier="sync").decision
+        assert isinstance(draft, JobDraft)
+        ends.append(recorder.known(draft))
+
+    assert isinstance(ends[0], Value)
+    assert ("Fine.", now.isoformat()) == (ends[0].wire["output"], ends[0].wire["as_of"])
+    assert ends[1] is None
 
 
 def test_a_message_that_comes_twice_asks_nothing(engine: Engine) -> None:
