@@ -4,15 +4,16 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery
 from celery.app.utils import find_app
 
 from unhurried import __version__
-from unhurried.binding import bound_app, is_private, redis_answers, redis_of
+from unhurried.binding import bound_app, is_private, redis_answers
 from unhurried.checks import findings
 from unhurried.errors import CallerMisconfigured, ServiceUnavailable
+from unhurried.presence import elsewhere
 
 _FOUND: Final = 1
 _UNUSABLE: Final = 2
@@ -40,18 +41,17 @@ def _doctor(name: str, *, as_json: bool) -> int:
         return _UNUSABLE
     # What a call would use: its own connection where UNHURRIED_BROKER_URL names one.
     app = bound_app() if is_private() else caller
-    found = [*findings(app), *_unreachable(app)]
+    found = list(findings(app))
+    if not any(one.setting == "result_backend" for one in found):
+        found += _in_redis(app)
     sys.stdout.write(_listed(found) if as_json else _told(found, name))
     return _FOUND if found else 0
 
 
-def _unreachable(app: Celery) -> Iterator[CallerMisconfigured]:
-    backend: Any = app.backend
-    if not hasattr(backend, "client"):
-        return
+def _in_redis(app: Celery) -> Iterator[CallerMisconfigured]:
     try:
         with redis_answers("start it, or correct its address"):
-            redis_of(app).ping()
+            yield from elsewhere(app)
     except ServiceUnavailable as error:
         yield CallerMisconfigured("result_backend", "out of reach", str(error))
 

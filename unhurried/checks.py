@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from celery import Celery
+from celery.exceptions import ImproperlyConfigured
 
 from unhurried.errors import CallerMisconfigured
 
@@ -19,6 +20,8 @@ _JSON: Final = frozenset({"json", "application/json"})
 _OWN_CONNECTION: Final = "or set UNHURRIED_BROKER_URL to the service's Redis"
 #: `unhurried-redis` is how the service itself publishes.
 _REDIS_SCHEMES: Final = frozenset({"redis", "rediss", "sentinel", "unhurried-redis"})
+#: What stands before the priority in the name of a list; kombu's own.
+_SEPARATOR: Final = "\x06\x16"
 _LOOPBACK: Final = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 _checked: "WeakSet[Celery]" = WeakSet()
@@ -64,13 +67,18 @@ def _broker(conf: Any) -> Iterator[CallerMisconfigured]:
 
 
 def _backend(app: Celery) -> Iterator[CallerMisconfigured]:
-    found = type(app.backend).__name__
-    if not hasattr(app.backend, "client") or ("Redis" not in found and "Sentinel" not in found):
-        yield CallerMisconfigured(
-            "result_backend",
-            found,
-            f"results arrive through the service's Redis: use redis://..., {_OWN_CONNECTION}",
-        )
+    remedy = f"results arrive through the service's Redis: use redis://..., {_OWN_CONNECTION}"
+    try:
+        backend: Any = app.backend
+    # What its name, its address or a missing library raises.
+    except (ImproperlyConfigured, ImportError, ValueError) as error:
+        conf: Any = app.conf
+        found = f"{conf.result_backend!r}, which cannot be used ({error})"
+        yield CallerMisconfigured("result_backend", found, remedy)
+        return
+    found = type(backend).__name__
+    if not hasattr(backend, "client") or ("Redis" not in found and "Sentinel" not in found):
+        yield CallerMisconfigured("result_backend", found, remedy)
 
 
 def _one_redis(app: Celery) -> Iterator[CallerMisconfigured]:
@@ -78,10 +86,10 @@ def _one_redis(app: Celery) -> Iterator[CallerMisconfigured]:
     conf: Any = app.conf
     backend: Any = app.backend
     broker, results = _place(_broker_url(conf)), _place(str(backend.url or ""))
-    if broker and results and broker != results:
+    if broker != results:
         yield CallerMisconfigured(
             "result_backend",
-            f"at {results}, and broker_url at {broker}",
+            f"at {results or 'a Sentinel'}, and broker_url at {broker or 'a Sentinel'}",
             f"both must name the service's one Redis database, {_OWN_CONNECTION}",
         )
     sent = _prefix(conf.broker_transport_options)
@@ -146,6 +154,12 @@ def _messages(conf: Any) -> Iterator[CallerMisconfigured]:
 
 
 def _chords(conf: Any) -> Iterator[CallerMisconfigured]:
+    if (conf.broker_transport_options or {}).get("sep", _SEPARATOR) != _SEPARATOR:
+        yield CallerMisconfigured(
+            "broker_transport_options['sep']",
+            "another than kombu's",
+            "the service would not find messages that have a priority: remove it",
+        )
     options = conf.result_backend_transport_options or {}
     if not options.get("result_chord_ordered", True):
         yield CallerMisconfigured(

@@ -137,6 +137,19 @@ class EventType(StrEnum):
     GROUP_COMPLETED = "group.completed"
 
 
+#: The Redis key under which the service says that it serves this database. Never prefixed, so that a
+#: caller with another prefix finds it too.
+SERVICE_KEY: Final = "unhurried:service"
+
+
+class Presence(BaseModel):
+    """What `SERVICE_KEY` holds, as JSON."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    key_prefix: str = ""
+
+
 class MailNotice(BaseModel):
     """`notify=email.to(...)`: a mail to one person when this job is done."""
 

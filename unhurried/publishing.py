@@ -27,6 +27,7 @@ from unhurried.contract import (
 from unhurried.errbacks import mark
 from unhurried.errors import CallError, MissingTier
 from unhurried.origin import origin
+from unhurried.presence import require_served
 
 #: A web request must not hang on a Redis that is down.
 _RETRY_POLICY: Final = {
@@ -73,6 +74,7 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         options = mark(options, app)
         options.setdefault("retry_policy", _RETRY_POLICY)
         with redis_answers("repeat the call with the same idempotency_key"):
+            require_served(app)
             _mark(app, task_id, self.name, tier)
             return super().apply_async(args, kwargs, task_id, *positional, **options)
 

@@ -8,7 +8,15 @@ from celery import Celery
 
 from app.ledger.admission import Admitted
 from app.policy.admission import JobDraft
-from unhurried.contract import ADMITTED_STATE, REDIS_LIFETIME_S, Marker, Tier, marker_key
+from unhurried.contract import (
+    ADMITTED_STATE,
+    REDIS_LIFETIME_S,
+    SERVICE_KEY,
+    Marker,
+    Presence,
+    Tier,
+    marker_key,
+)
 
 _CHORD_SUFFIXES: Final = (".j", ".t", ".s", ".d")
 
@@ -32,6 +40,11 @@ class Announcer:
             pipe.execute()
         if any(one.ready for one in admitted):
             self._wake()
+
+    def present(self) -> None:
+        """Say that this database is served, and under which prefix: callers are held to it."""
+        presence = Presence(key_prefix=self._key_prefix).model_dump_json()
+        self._client.set(SERVICE_KEY, presence, ex=REDIS_LIFETIME_S)
 
     def refresh_chords(self, group_ids: Sequence[str]) -> None:
         """Keep the counters of open chords alive: a caller's default lifetime is one day."""

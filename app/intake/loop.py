@@ -13,7 +13,7 @@ from app.observe.log import tell
 _IDLE_S: Final = 0.05
 _OUTAGE_FIRST_S: Final = 0.5
 _OUTAGE_MAX_S: Final = 15.0
-#: How often the lists of dead pumps are looked for.
+#: How often the lists of dead pumps are looked for, and callers told that this Redis is served.
 _ROUNDS_BETWEEN_RECOVERIES: Final = 100
 
 
@@ -37,5 +37,6 @@ def run(pump: Pump, stop: threading.Event) -> None:
 
 def _round(pump: Pump, number: int) -> int:
     if number % _ROUNDS_BETWEEN_RECOVERIES == 0:
+        pump.present()
         pump.recover()
     return pump.run_once()

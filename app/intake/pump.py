@@ -91,6 +91,10 @@ class Pump:
             self._forget(reserved_at)
         return len(raw)
 
+    def present(self) -> None:
+        """Say that there is an intake here."""
+        self._announce.present()
+
     def recover(self) -> int:
         """Admit what pumps that died had reserved; how many messages there were."""
         oldest = time.time() - self._stale_after_s

@@ -13,19 +13,28 @@ import redis
 from tests.client.apps import calling
 from unhurried import CallerMisconfigured, __version__, messages
 from unhurried.checks import findings
+from unhurried.contract import SERVICE_KEY, Presence
 
 SAY: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [], "tier": "batch"}
 
 PREFIX = "result_backend_transport_options['global_keyprefix']"
 ORDERED = "result_backend_transport_options['result_chord_ordered']"
+SEPARATOR = "broker_transport_options['sep']"
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("broker_url", {"broker_url": "amqp://localhost"}),
     ("broker_url", {"broker_url": "memory://"}),
+    ("broker_url", {"broker_url": "sqs://key:secret@"}),
+    ("broker_url", {"broker_url": "rediscluster://localhost:7000"}),
     ("result_backend", {"result_backend": "rpc://"}),
+    ("result_backend", {"result_backend": "django-db"}),
+    ("result_backend", {"result_backend": "db+sqlite:///:memory:"}),
+    ("result_backend", {"result_backend": "mongodb://localhost"}),
+    ("result_backend", {"broker_url": "sentinel://localhost:26379"}),
     ("result_backend", {"result_backend": None}),
     ("result_backend", {"result_backend": "cache+memory://"}),
     ("result_backend", {"result_backend": "redis://127.0.0.1:6379/9"}),
     (PREFIX, {"broker_transport_options": {"global_keyprefix": "a"}}),
+    (SEPARATOR, {"broker_transport_options": {"sep": ":"}}),
     (ORDERED, {"result_backend_transport_options": {"result_chord_ordered": False}}),
     ("result_serializer", {"result_serializer": "pickle", "accept_content": ["json", "pickle"]}),
     ("accept_content", {"accept_content": ["pickle"]}),
@@ -33,6 +42,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("task_always_eager", {"task_always_eager": True}),
     ("task_protocol", {"task_protocol": 1}),
     ("task_compression", {"task_compression": "zlib"}),
+    ("task_compression", {"task_compression": "gzip"}),
     ("result_expires", {"result_expires": 600}),
     ("result_chord_expires", {"result_chord_expires": 60}),
 ]
@@ -49,6 +59,42 @@ def test_a_setting_that_would_hang_is_refused_at_the_first_call(
     assert refused.value.found
     assert len(refused.value.remedy) > 10
     assert redis_client.keys() == []
+
+
+def present(client: redis.Redis, key_prefix: str) -> None:
+    """What a service leaves in the Redis that it serves."""
+    client.set(SERVICE_KEY, Presence(key_prefix=key_prefix).model_dump_json())
+
+
+def test_a_prefix_that_is_not_the_services_is_refused(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    """A call under another prefix would lie there for ever; the error names the service's."""
+    present(redis_client, "theirs:")
+    options = {"global_keyprefix": "mine:"}
+    settings = {"broker_transport_options": options, "result_backend_transport_options": options}
+    with calling(redis_url, **settings), pytest.raises(CallerMisconfigured) as refused:
+        messages.delay(**SAY)
+    assert refused.value.setting == PREFIX
+    assert "'theirs:'" in refused.value.remedy
+    assert redis_client.keys() == [SERVICE_KEY.encode()]
+
+
+def test_a_database_that_is_not_the_services_is_refused(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    """The error names both numbers; where no service was ever seen, the call waits for one."""
+    other = redis_url.rpartition("/")[0] + "/5"
+    with calling(other):
+        assert messages.delay(**SAY).state == "published"
+    present(redis_client, "")
+    with calling(other), pytest.raises(CallerMisconfigured) as refused:
+        messages.delay(**SAY)
+    assert refused.value.setting == "broker_url"
+    assert refused.value.found == "at database 5"
+    assert "/0" in refused.value.remedy
+    with calling(redis_url):
+        assert messages.delay(**SAY).state == "published"
 
 
 ACCEPTED: list[dict[str, Any]] = [

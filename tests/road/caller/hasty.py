@@ -1,5 +1,5 @@
-"""The caller's app as one of its workers has it: results and chords live for seconds."""
+"""The caller's app as one of its workers has it: results and chords live for seconds, compressed."""
 
 from app import app
 
-app.conf.update(result_expires=3, result_chord_expires=3)
+app.conf.update(result_expires=3, result_chord_expires=3, result_compression="gzip")
