@@ -11,6 +11,7 @@ from simulator.faults import Refused
 from simulator.prices import TABLE
 from simulator.problems import anthropic_error
 from simulator.store import Batch
+from simulator.tools import anthropic_block
 
 _CUSTOM_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _REQUESTS_MAX: Final = 100_000
@@ -25,6 +26,7 @@ _STOP_REASONS: Final = {
     Finish.INCOMPLETE: "stopped_early",
     # Only Responses can fail after the fact.
     Finish.FAILED: "end_turn",
+    Finish.TOOL: "tool_use",
 }
 _YES: Final = {"supported": True}
 _NO: Final = {"supported": False}
@@ -38,7 +40,7 @@ def message(said: Said, message_id: str, *, batch: bool) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": said.model,
-        "content": [{"type": "text", "text": said.text, "citations": None}],
+        "content": [_block(said, message_id)],
         "stop_reason": _STOP_REASONS[said.finish],
         "stop_sequence": None,
         "usage": {
@@ -52,6 +54,12 @@ def message(said: Said, message_id: str, *, batch: bool) -> dict[str, Any]:
         },
         "simulated": True,
     }
+
+
+def _block(said: Said, message_id: str) -> dict[str, Any]:
+    if said.tool is not None:
+        return anthropic_block(said.tool, f"toolu_{message_id}")
+    return {"type": "text", "text": said.text, "citations": None}
 
 
 def result_line(custom_id: str, fate: Fate, new_id: Callable[[str], str]) -> bytes:

@@ -2,7 +2,8 @@
 
 Markers in the prompt cause what a test wants to see, from outside: `[[sim:invalid]]`,
 `[[sim:overloaded]]`, `[[sim:expired]]`, `[[sim:canceled]]`, `[[sim:refusal]]`, `[[sim:truncated]]`,
-`[[sim:pause]]`, `[[sim:incomplete]]`, `[[sim:mismatch]]`, `[[sim:failed]]`. `[[sim:once-...]]` does
+`[[sim:pause]]`, `[[sim:incomplete]]`, `[[sim:mismatch]]`, `[[sim:tool]]` (calls the first tool that is
+offered), `[[sim:failed]]`. `[[sim:once-...]]` does
 so the first time that a prompt is seen. `expired` and `canceled`, a line that never ran, mean nothing
 to a direct call; `mismatch` means nothing where no structured output is asked for.
 """
@@ -22,6 +23,7 @@ from simulator.literals import STAND_IN
 from simulator.prices import TABLE, Price, Tokens
 from simulator.prompts import Prompt, prompt_of
 from simulator.structured import MISMATCH, instance, schema_of
+from simulator.tools import ToolCall, call_of
 
 _ONCE: Final = "once-"
 _MARKER: Final = re.compile(r"\[\[sim:([a-z-]+)\]\]")
@@ -39,6 +41,8 @@ class Finish(StrEnum):
     PAUSE = "pause"
     INCOMPLETE = "incomplete"
     FAILED = "failed"
+    #: It calls one of the caller's tools.
+    TOOL = "tool"
 
 
 class Shape(StrEnum):
@@ -71,6 +75,7 @@ class Said:
     shape: Shape = Shape.NATIVE
     #: The texts to embed, in order.
     inputs: tuple[str, ...] = ()
+    tool: ToolCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +146,12 @@ class Fates:
             bytes_max=tokens_max * _BYTES_PER_TOKEN,
             schema=MISMATCH if schema is not None and "mismatch" in markers else schema,
         )
-        tokens = Tokens(count_tokens(prompt.whole), count_tokens(text))
-        return Said(text, tokens, finish, model, price, shape)
+        tool = call_of(params, text) if finish is Finish.TOOL else None
+        if finish is Finish.TOOL:
+            text, finish = ("", finish) if tool is not None else (text, Finish.STOP)
+        said = text if tool is None else tool.arguments
+        tokens = Tokens(count_tokens(prompt.whole), count_tokens(said))
+        return Said(text, tokens, finish, model, price, shape, tool=tool)
 
 
 _OVERLOADED: Final = {

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from simulator.clock import Clock
 from simulator.fates import Finish, Said
+from simulator.tools import chat_call
 
 _DIMENSIONS: Final = 16
 _FINISH_REASONS: Final = {
@@ -17,6 +18,7 @@ _FINISH_REASONS: Final = {
     # A word that nobody has documented yet: whoever reads it cannot call the answer whole.
     Finish.INCOMPLETE: "stopped_early",
     Finish.FAILED: "content_filter",
+    Finish.TOOL: "tool_calls",
 }
 
 
@@ -31,6 +33,8 @@ def chat_completion(
         "refusal": said.text if refused else None,
         "annotations": [],
     }
+    if said.tool is not None:
+        message |= {"content": None, "tool_calls": [chat_call(said.tool, new_id("call"))]}
     choice = {"index": 0, "message": message, "logprobs": None}
     return {
         "id": new_id("chatcmpl"),

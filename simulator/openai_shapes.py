@@ -11,6 +11,7 @@ from simulator.faults import Refused
 from simulator.openai_completions import chat_completion, embeddings
 from simulator.prices import TABLE
 from simulator.store import Batch, StoredFile
+from simulator.tools import response_item
 
 _LINE_ERRORS: Final = {
     Why.EXPIRED: (
@@ -187,6 +188,8 @@ def model(name: str) -> dict[str, Any]:
 
 
 def _output(said: Said, message_id: str, status: str) -> dict[str, Any]:
+    if said.tool is not None:
+        return response_item(said.tool, f"call_{message_id}")
     part: dict[str, Any] = {"type": "refusal", "refusal": said.text}
     if said.finish is not Finish.REFUSAL:
         part = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}

@@ -29,7 +29,7 @@ from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
 from unhurried.pieces import pieces
-from unhurried.results import Result
+from unhurried.results import Result, ToolCall
 from unhurried.runs import Run
 from unhurried.webhooks import webhook
 
@@ -57,6 +57,7 @@ __all__ = [
     "ServiceUnavailable",
     "StaleResult",
     "Tier",
+    "ToolCall",
     "UnhurriedError",
     "UnknownJob",
     "UnknownWorkload",

@@ -26,6 +26,22 @@ class ErrorValue(BaseModel):
     request_id: str | None = None
 
 
+class ToolCall(BaseModel):
+    """One of your tools that an answer asks for. Run it, and send what it returns in a next call."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    name: str
+    #: As the model said it: JSON, unless it got that wrong or the tool takes text.
+    arguments: str
+
+    @property
+    def input(self) -> Any:
+        """The arguments, read. Raises ValueError where they are no JSON."""
+        return json.loads(self.arguments)
+
+
 class Usage(BaseModel):
     """Tokens of one answer, in one vocabulary for all providers. `input_tokens` includes cached ones."""
 
@@ -62,6 +78,8 @@ class Result(BaseModel):
     output_text: str | None = Field(None, alias="output")
     #: Set instead of `output` where it is longer than 256 KB: the id under which Redis holds it.
     output_ref: str | None = None
+    #: Your tools that the answer asks for; `output` is what it says beside them.
+    tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     #: None means that the price is unknown, never that it was free.
     cost_nano_usd: int | None = None

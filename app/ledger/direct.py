@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.ledger import schema
-from app.ledger.moves import result_id
+from app.ledger.moves import result_id, written_tool_calls
 from app.policy.admission import JobDraft
 from app.policy.ends import JobEnd
 from app.policy.flaws import flaw
@@ -132,6 +132,7 @@ def _answered(answer: Answered) -> dict[str, Any]:
         "state": JobState.SUCCEEDED,
         "answer": answer.body,
         "output": answer.output.encode("utf-8", "replace"),
+        "tool_calls": written_tool_calls(answer),
         "usage": json.dumps(asdict(answer.usage)).encode(),
         "model_answered": answer.model,
         "provider_request_id": answer.request_id,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from app.ledger import notifications
 from app.policy.lifecycle import Fail, GiveBack, JobState, Move, Retry, Succeed
+from app.policy.outcomes import Answered
 
 #: Result ids lie under this: the same job and attempt always give the same one.
 _RESULTS: Final = UUID("3b1c9a52-0d43-4a68-9a0e-756e68757272")
@@ -22,6 +23,7 @@ _RESULTS: Final = UUID("3b1c9a52-0d43-4a68-9a0e-756e68757272")
 _SUCCEED = text("""
     UPDATE job SET
       state = 'succeeded', outcome = m.outcome, answer = m.answer, output = m.output,
+      tool_calls = m.tool_calls,
       usage = m.usage, model_answered = m.model, provider_request_id = m.request_id,
       result_id = m.result_id, cost_nano_usd = m.cost, sync_cost_nano_usd = m.sync_cost,
       error_code = NULL, error_message = NULL, error_retryable = NULL,
@@ -31,8 +33,9 @@ _SUCCEED = text("""
       CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:outcomes AS text[]),
       CAST(:answers AS bytea[]), CAST(:outputs AS bytea[]), CAST(:usages AS bytea[]),
       CAST(:models AS text[]), CAST(:request_ids AS text[]), CAST(:result_ids AS uuid[]),
-      CAST(:costs AS bigint[]), CAST(:sync_costs AS bigint[])
-    ) AS m(id, attempt, outcome, answer, output, usage, model, request_id, result_id, cost, sync_cost)
+      CAST(:costs AS bigint[]), CAST(:sync_costs AS bigint[]), CAST(:tool_calls AS bytea[])
+    ) AS m(id, attempt, outcome, answer, output, usage, model, request_id, result_id, cost, sync_cost,
+           tool_calls)
     WHERE job.id = m.id AND job.state = :expected AND job.attempt = m.attempt
     RETURNING job.id
 """)
@@ -41,7 +44,8 @@ _FAIL = text("""
     UPDATE job SET
       state = m.state, outcome = m.outcome, error_code = m.code, error_message = m.message,
       error_retryable = m.retryable, provider_request_id = m.request_id, result_id = m.result_id,
-      answer = m.answer, output = m.output, usage = m.usage, model_answered = m.model,
+      answer = m.answer, output = m.output, tool_calls = m.tool_calls, usage = m.usage,
+      model_answered = m.model,
       cost_nano_usd = m.cost, sync_cost_nano_usd = m.sync_cost,
       produced_at = :at, settled_at = :at
     FROM unnest(
@@ -49,9 +53,10 @@ _FAIL = text("""
       CAST(:outcomes AS text[]), CAST(:codes AS text[]), CAST(:messages AS text[]),
       CAST(:retryables AS boolean[]), CAST(:request_ids AS text[]), CAST(:result_ids AS uuid[]),
       CAST(:answers AS bytea[]), CAST(:outputs AS bytea[]), CAST(:usages AS bytea[]),
-      CAST(:models AS text[]), CAST(:costs AS bigint[]), CAST(:sync_costs AS bigint[])
+      CAST(:models AS text[]), CAST(:costs AS bigint[]), CAST(:sync_costs AS bigint[]),
+      CAST(:tool_calls AS bytea[])
     ) AS m(id, attempt, state, outcome, code, message, retryable, request_id, result_id, answer, output,
-           usage, model, cost, sync_cost)
+           usage, model, cost, sync_cost, tool_calls)
     WHERE job.id = m.id AND job.state = :expected AND job.attempt = m.attempt
     RETURNING job.id
 """)
@@ -101,6 +106,12 @@ _EVENTS = text("""
 def result_id(job_id: UUID, attempt: int) -> UUID:
     """The id of the result that this attempt of this job gives."""
     return uuid5(_RESULTS, f"{job_id}:{attempt}")
+
+
+def written_tool_calls(answer: Answered) -> bytes | None:
+    """The calls of tools that an answer makes, as the ledger keeps them."""
+    calls = [asdict(call) for call in answer.tool_calls]
+    return json.dumps(calls).encode() if calls else None
 
 
 def take_off(
@@ -208,6 +219,7 @@ def _answer_columns(moves: Sequence[Succeed | Fail]) -> dict[str, list[Any]]:
     return {
         "answers": [one and one.body for one in answers],
         "outputs": [one and one.output.encode("utf-8", "replace") for one in answers],
+        "tool_calls": [one and written_tool_calls(one) for one in answers],
         "usages": [one and json.dumps(asdict(one.usage)).encode() for one in answers],
         "models": [one and one.model for one in answers],
         "costs": [move.cost_nano_usd for move in moves],

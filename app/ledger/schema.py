@@ -110,6 +110,8 @@ job = Table(
     Column("answer", LargeBinary),
     #: The model's text out of it.
     Column("output", LargeBinary),
+    #: The caller's tools that it asks for, as JSON; None where it asks for none.
+    Column("tool_calls", LargeBinary),
     #: Tokens as billed, as JSON.
     Column("usage", LargeBinary),
     #: The model that answered, as the provider names it.

@@ -24,6 +24,7 @@ class JobEnd:
     state: str
     outcome: str | None
     output: bytes | None = field(repr=False)
+    tool_calls: bytes | None = field(repr=False, default=None)
     usage: bytes | None
     cost_nano_usd: int | None
     result_id: UUID | None
@@ -107,6 +108,8 @@ def _answer(job: JobEnd) -> Value:
         "usage": _usage(job),
         "cost_nano_usd": job.cost_nano_usd,
     }
+    if job.tool_calls is not None:
+        wire["tool_calls"] = json.loads(job.tool_calls)
     if len(output) > OUTPUT_INLINE_BYTES_MAX:
         return Value(wire | {"output_ref": str(job.result_id)}, output)
     return Value(wire | {"output": output.decode()})

@@ -73,7 +73,7 @@ def checked(outcome: Outcome, schema: bytes | None) -> Outcome:
     """
     if schema is None or not isinstance(outcome, Answered):
         return outcome
-    if outcome.finish is not Finish.ANSWERED or outcome.calls_tools:
+    if outcome.finish is not Finish.ANSWERED or outcome.tool_calls:
         return outcome
     why = _mismatch(outcome.output, schema)
     return outcome if why is None else replace(outcome, finish=Finish.MISMATCH, why=why)

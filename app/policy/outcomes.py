@@ -35,6 +35,16 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """One of the caller's tools that an answer asks for."""
+
+    id: str
+    name: str
+    #: As the provider says it: JSON, unless the model got it wrong or the tool takes text.
+    arguments: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
     """The provider returned content, and billed it."""
 
@@ -46,8 +56,8 @@ class Answered:
     request_id: str | None
     #: The provider's response object, untouched, as JSON.
     body: bytes
-    #: Whether it asks for the caller's tools, and so is no last word.
-    calls_tools: bool = False
+    #: The caller's tools that it asks for; with any, it is no last word.
+    tool_calls: tuple[ToolCall, ...] = ()
     #: What exactly is wrong with it, where `finish` alone does not say; never its own words.
     why: str | None = None
 

@@ -1,5 +1,6 @@
 """Anthropic's result records and messages as outcomes."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from app.policy.outcomes import (
@@ -9,6 +10,7 @@ from app.policy.outcomes import (
     Lapsed,
     Outcome,
     Rejected,
+    ToolCall,
     Transient,
     Usage,
 )
@@ -71,8 +73,19 @@ def message(value: Any, *, request_id: str | None) -> Answered | str:
         model=reading.text(fields.get("model")) or "",
         request_id=request_id,
         body=encode(value),
-        calls_tools=fields.get("stop_reason") == "tool_use",
+        tool_calls=tuple(_tool_calls(content)),
     )
+
+
+def _tool_calls(content: Sequence[Any]) -> Iterator[ToolCall]:
+    """Calls of the caller's tools; the provider's own run on its side."""
+    for block in map(reading.fields, content):
+        if block.get("type") == "tool_use":
+            yield ToolCall(
+                id=reading.text(block.get("id")) or "",
+                name=reading.text(block.get("name")) or "",
+                arguments=storable(encode(block.get("input")).decode()),
+            )
 
 
 def _errored(error: Any) -> Rejected | Transient:

@@ -1,10 +1,10 @@
 """Chat completions and embeddings of the OpenAI wire as outcomes; also from compatible servers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from app.policy.outcomes import Answered, Finish, Outcome, Usage
+from app.policy.outcomes import Answered, Finish, Outcome, ToolCall, Usage
 from app.providers import reading
 from app.providers.strict_json import encode, storable
 
@@ -35,8 +35,7 @@ def chat(value: Any, *, request_id: str | None) -> Outcome | str:
     if isinstance(refusal, str) and refusal:
         said, finish = refusal, Finish.REFUSED
     answered = _answered(fields, said, finish, request_id, _chat_usage(fields))
-    calls_tools = bool(message.get("tool_calls") or message.get("function_call"))
-    return replace(answered, calls_tools=calls_tools)
+    return replace(answered, tool_calls=tuple(_tool_calls(message)))
 
 
 def embeddings(value: Any, *, request_id: str | None) -> Outcome | str:
@@ -50,6 +49,20 @@ def embeddings(value: Any, *, request_id: str | None) -> Outcome | str:
     usage = reading.fields(fields.get("usage"))
     tokens = Usage(input_tokens=reading.count(usage.get("prompt_tokens")))
     return _answered(fields, vectors, Finish.ANSWERED, request_id, tokens)
+
+
+def _tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
+    """Calls of tools, and the one of a function as older models make it."""
+    calls = [reading.fields(call) for call in reading.items(message.get("tool_calls"))]
+    if isinstance(message.get("function_call"), dict):
+        calls.append({"function": message["function_call"]})
+    for call in calls:
+        told = reading.fields(call.get("function") or call.get("custom"))
+        yield ToolCall(
+            id=reading.text(call.get("id")) or "",
+            name=reading.text(told.get("name")) or "",
+            arguments=storable(str(told.get("arguments") or told.get("input") or "")),
+        )
 
 
 def _joined(content: Any) -> str:

@@ -10,6 +10,7 @@ from app.policy.outcomes import (
     Lapsed,
     Outcome,
     Rejected,
+    ToolCall,
     Transient,
     Usage,
 )
@@ -36,8 +37,8 @@ _REQUEST_FAULTS: Final = frozenset(
         "unsupported_value",
     }
 )
-#: Calls of the caller's own tools; the provider's run on its side.
-_TOOL_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
+#: Calls of the caller's own tools, and where each says what with; the provider's run on its side.
+_TOOL_CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
 _TRUNCATIONS: Final = frozenset({"max_output_tokens", "max_tokens"})
 
 
@@ -89,7 +90,7 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
         model=reading.text(fields.get("model")) or "",
         request_id=request_id,
         body=encode(value),
-        calls_tools=any(item.get("type") in _TOOL_CALLS for item in items),
+        tool_calls=tuple(_tool_calls(items)),
     )
 
 
@@ -114,6 +115,17 @@ def _finish(status: Any, fields: Mapping[str, Any], *, refused: bool) -> Finish:
     if reason in _TRUNCATIONS:
         return Finish.TRUNCATED
     return Finish.REFUSED if reason == "content_filter" else Finish.INCOMPLETE
+
+
+def _tool_calls(items: Sequence[Mapping[str, Any]]) -> Iterator[ToolCall]:
+    for item in items:
+        arguments = _TOOL_CALLS.get(str(item.get("type")))
+        if arguments is not None:
+            yield ToolCall(
+                id=reading.text(item.get("call_id")) or "",
+                name=reading.text(item.get("name")) or "",
+                arguments=storable(str(item.get(arguments) or "")),
+            )
 
 
 def _parts(items: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -56,6 +56,20 @@ def test_an_answer_of_the_schema_is_parsed(outcomes: Outcomes, tier: str, endpoi
     assert ("answered", {"name", "count"}) == (good["outcome"], good["parsed"].keys())
 
 
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_an_answer_may_call_the_callers_tools(outcomes: Outcomes, tier: str, endpoint: str) -> None:
+    """
+    Each endpoint has them elsewhere; a result has them in one place.
+    """
+    called = outcomes[tier][endpoint]["tool"]
+
+    assert (True, "answered", [["look", ["place"]]]) == (
+        called["ok"],
+        called["outcome"],
+        called["tools"],
+    )
+
+
 @pytest.mark.parametrize(("endpoint", "marker"), KINDS)
 def test_a_flawed_answer_fails_its_task(
     outcomes: Outcomes, tier: str, endpoint: str, marker: str

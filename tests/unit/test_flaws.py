@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.policy.flaws import checked, flaw, require_schema
-from app.policy.outcomes import Answered, Finish, Lapsed, outcome_name
+from app.policy.outcomes import Answered, Finish, Lapsed, ToolCall, outcome_name
 from tests.support.factories import an_answer
 
 SCHEMA = {
@@ -90,7 +90,7 @@ def test_a_call_of_tools_is_no_last_word() -> None:
     """
     It holds no text yet that could be of a schema.
     """
-    calling = replace(an_answer(""), calls_tools=True)
+    calling = replace(an_answer(""), tool_calls=(ToolCall(id="1", name="look", arguments="{}"),))
 
     assert calling == checked(calling, json.dumps(SCHEMA).encode())
 

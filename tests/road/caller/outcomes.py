@@ -14,6 +14,12 @@ SCHEMA = {
     "properties": {"name": {"type": "string"}, "count": {"type": "integer"}},
     "required": ["name"],
 }
+PARAMETERS = {"type": "object", "properties": {"place": {"type": "string"}}}
+TOOLS: dict[str, Any] = {
+    "messages": {"name": "look", "input_schema": PARAMETERS},
+    "responses": {"type": "function", "name": "look", "parameters": PARAMETERS},
+    "chat": {"type": "function", "function": {"name": "look", "parameters": PARAMETERS}},
+}
 MARKERS = ["refusal", "truncated", "incomplete", "mismatch", "pause"]
 ENDPOINTS = ["messages", "responses", "chat"]
 TEXT = "Tell me about ends. An end is where something stops. It may come early."
@@ -24,6 +30,8 @@ def ask(endpoint: str, marker: str, tier: Tier, on_failure: str) -> Any:
     prompt = f"{f'[[sim:{marker}]] ' if marker else ''}{TEXT} {endpoint} {tier} {on_failure}"
     turns = [{"role": "user", "content": prompt}]
     ours: dict[str, Any] = {"tier": tier, "on_failure": on_failure, "attempts": 2}
+    if marker == "tool":
+        ours["tools"] = [TOOLS[endpoint]]
     ours["schema"] = SCHEMA if marker in {"", "mismatch", "once-mismatch"} else None
     match endpoint:
         case "messages":
@@ -43,6 +51,7 @@ def asked(tier: Tier, endpoint: str) -> dict[str, Any]:
         built[f"{marker} raise"] = ask(endpoint, marker, tier, "raise")
         built[f"{marker} return"] = ask(endpoint, marker, tier, "return")
         built[f"{marker} once"] = ask(endpoint, f"once-{marker}", tier, "retry")
+    built["tool"] = ask(endpoint, "tool", tier, "raise")
     built["refusal retry"] = ask(endpoint, "refusal", tier, "retry")
     built["refusal drop"] = ask(endpoint, "refusal", tier, "drop")
     header = [ask(endpoint, "", tier, "drop"), ask(endpoint, "incomplete", tier, "drop")]
@@ -67,6 +76,7 @@ def told(result: Any) -> Any:
         "parsed": read.parsed if read.ok and value["output"].startswith("{") else None,
         "cost": read.cost_nano_usd,
         "dropped": read.dropped,
+        "tools": [[call.name, sorted(call.input)] for call in read.tool_calls],
     }
 
 
