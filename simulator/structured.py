@@ -76,8 +76,8 @@ def _inside(schema: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [*found, ("items", schema["items"])] if "items" in schema else found
 
 
-def _value(schema: Mapping[str, Any], root: Mapping[str, Any], text: str, depth: int) -> Any:
-    if depth > _DEPTH_MAX:
+def _value(schema: Any, root: Mapping[str, Any], text: str, depth: int) -> Any:
+    if depth > _DEPTH_MAX or not isinstance(schema, Mapping):
         return None
     if "$ref" in schema:
         return _value(_resolved(str(schema["$ref"]), root), root, text, depth + 1)

@@ -52,6 +52,21 @@ def test_a_workload_says_what_the_call_does_not(declared: Path) -> None:
     } == options
 
 
+@pytest.mark.parametrize("policy", ["return", "retry", "drop"])
+def test_a_workload_may_have_any_failure_policy(
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What becomes of a failed slice is declared once, for all calls of a stream.
+    """
+    path = tmp_path / "workloads.toml"
+    path.write_text(f'[stream]\ntier = "batch"\non_failure = "{policy}"\n', "utf-8")
+    monkeypatch.setenv("UNHURRIED_WORKLOADS", str(path))
+    options = split({**CALL, "workload": "stream"}, Endpoint.MESSAGES)["options"]
+
+    assert policy == options["on_failure"]
+
+
 def test_the_call_wins_over_its_workload(declared: Path) -> None:
     """
     What a call names itself is never overruled.

@@ -16,11 +16,10 @@ from tests.road.callers import Caller
 from tests.road.conftest import books
 
 TEXT = "What is in the picture? A picture says a lot."
-KINDS = [
-    f"{endpoint} {tier}"
-    for endpoint in ("messages", "responses", "chat")
-    for tier in ("sync", "near-real-time", "batch")
-]
+TIERS = ("sync", "near-real-time", "batch")
+IMAGES = [f"{endpoint} {tier}" for endpoint in ("messages", "responses", "chat") for tier in TIERS]
+#: PDFs at Anthropic and at OpenAI.
+DOCUMENTS = [f"{kind} {tier}" for kind in ("document", "file") for tier in TIERS]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +31,17 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def attached(caller: Caller, picture: Path) -> dict[str, Any]:
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A document, by its name."""
+    path = tmp_path_factory.mktemp("notes") / "notes.pdf"
+    path.write_bytes(os.urandom(300_000))
+    return path
+
+
+@pytest.fixture(scope="module")
+def attached(caller: Caller, picture: Path, notes: Path) -> dict[str, Any]:
     """What the caller got, by endpoint, tier and what became of the content."""
-    process = caller.start("attaching", "attaching.py", str(picture))
+    process = caller.start("attaching", "attaching.py", str(picture), str(notes))
     assert 0 == process.wait(within_s=120), process.tail()
     found: dict[str, Any] = json.loads(process.log.read_text("utf-8").splitlines()[-1])
     return found
@@ -45,12 +52,25 @@ def request_of(kind: str, content: bytes) -> dict[str, Any]:
     data = base64.b64encode(content).decode()
     url = f"data:image/png;base64,{data}"
     said = f"{TEXT} {kind}"
+    parts: list[dict[str, Any]]
     match kind.split(maxsplit=1)[0]:
         case "messages":
             source = {"type": "base64", "media_type": "image/png", "data": data}
             parts = [{"type": "image", "source": source}, {"type": "text", "text": said}]
             turns = [{"role": "user", "content": parts}]
             return {"model": "claude-haiku-4-5", "max_tokens": 99, "messages": turns}
+        case "document":
+            source = {"type": "base64", "media_type": "application/pdf", "data": data}
+            parts = [{"type": "document", "source": source}, {"type": "text", "text": said}]
+            turns = [{"role": "user", "content": parts}]
+            return {"model": "claude-haiku-4-5", "max_tokens": 99, "messages": turns}
+        case "file":
+            url = f"data:application/pdf;base64,{data}"
+            parts = [
+                {"type": "input_file", "filename": "notes.pdf", "file_data": url},
+                {"type": "input_text", "text": said},
+            ]
+            return {"model": "gpt-5-mini", "input": [{"role": "user", "content": parts}]}
         case "responses":
             parts = [
                 {"type": "input_image", "image_url": url},
@@ -63,21 +83,22 @@ def request_of(kind: str, content: bytes) -> dict[str, Any]:
             return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": parts}]}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_provider_sees_the_picture(
-    attached: dict[str, Any], stack: Stack, picture: Path, kind: str
+@pytest.mark.parametrize("kind", IMAGES + DOCUMENTS)
+def test_the_provider_sees_the_content(
+    attached: dict[str, Any], stack: Stack, picture: Path, notes: Path, kind: str
 ) -> None:
     """
     It bills the very request that its SDK would have sent, once.
     """
-    request = request_of(kind, picture.read_bytes())
+    content = notes if kind in DOCUMENTS else picture
+    request = request_of(kind, content.read_bytes())
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     billed = [line for line in books(stack, "/lines?limit=10000") if line["prompt"] == digest]
 
     assert ("answered", 1) == (attached[kind], len(billed))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", IMAGES)
 def test_content_that_cannot_be_had_fails_its_job_alone(
     attached: dict[str, Any], stack: Stack, kind: str
 ) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.policy.ends import Failure, JobEnd, Value, of_job, ready_made
-from unhurried import JobFailed, Result
+from unhurried import JobFailed, Result, Results
 from unhurried.contract import OnFailure
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -94,6 +94,16 @@ def test_a_refused_call_follows_its_policy(policy: OnFailure) -> None:
 
     assert (policy in AS_VALUES) == isinstance(end, Value)
     assert (policy is OnFailure.DROP) == (isinstance(end, Value) and end.wire.get("dropped", False))
+
+
+def test_what_is_dropped_is_no_failure_among_many() -> None:
+    """
+    Whoever goes through results by `ok` and `failed` never meets it.
+    """
+    ends = [of_job(an_end(), policy) for policy in AS_VALUES]
+    results = Results.parse([end.wire for end in ends if isinstance(end, Value)])
+
+    assert (0, 1, 1) == (len(results.ok), len(results.failed), len(results.dropped))
 
 
 def test_a_long_partial_answer_travels_by_reference() -> None:

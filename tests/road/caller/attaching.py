@@ -23,6 +23,18 @@ def ask(endpoint: str, photo: Attachment, tier: Tier) -> Any:
             parts = [{"type": "image", "source": source}, {"type": "text", "text": text}]
             turns = [{"role": "user", "content": parts}]
             return messages.s(model="claude-haiku-4-5", max_tokens=99, messages=turns, **ours)
+        case "document":
+            source = {"type": "base64", "media_type": photo.media_type, "data": photo.base64}
+            parts = [{"type": "document", "source": source}, {"type": "text", "text": text}]
+            turns = [{"role": "user", "content": parts}]
+            return messages.s(model="claude-haiku-4-5", max_tokens=99, messages=turns, **ours)
+        case "file":
+            parts = [
+                {"type": "input_file", "filename": "notes.pdf", "file_data": photo.data_url},
+                {"type": "input_text", "text": text},
+            ]
+            turns = [{"role": "user", "content": parts}]
+            return responses.s(model="gpt-5-mini", input=turns, **ours)
         case "responses":
             parts = [
                 {"type": "input_image", "image_url": photo.data_url},
@@ -67,9 +79,11 @@ def told(value: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Publish at every tier, then wait."""
-    photo = attach(sys.argv[1])
+    photo, notes = attach(sys.argv[1]), attach(sys.argv[2])
     waiting: dict[str, Any] = {}
     for tier in Tier:
+        for endpoint in ("document", "file"):
+            waiting[f"{endpoint} {tier}"] = ask(endpoint, notes, tier).delay()
         for endpoint in ("messages", "responses", "chat"):
             name = f"{endpoint} {tier}"
             waiting[name] = ask(endpoint, photo, tier).delay()
