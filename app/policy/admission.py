@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from app.policy import canonical, shapes, upstream
+from app.policy import attachments, canonical, shapes, upstream
 from app.policy import rules as checks
 from app.policy.attachments import Weighed
 from app.policy.rules import Refused, Rules
@@ -111,8 +111,11 @@ def decide(
         request = _request(endpoint, args, kwargs, options.tier, rules)
         checks.require_contract(options, request, rules)
         checks.require_receivers(options, rules)
-        weighed = checks.weigh(request, rules)
-        encoded = checks.encode(weighed.request, rules)
+        encoded = checks.encode(request, rules)
+        weighed = Weighed(request, ())
+        if attachments.may_be_in(encoded):
+            weighed = checks.weigh(request, rules)
+            encoded = checks.encode(weighed.request, rules)
         return _draft(
             endpoint,
             task_id,

@@ -16,6 +16,7 @@ _WRITTEN: Final = re.compile(
     rb'\{"as":"(base64|data_url)","bytes":(\d{1,12}),"media_type":"([A-Za-z0-9.+/-]+)",'
     rb'"%s":"sha256:([0-9a-f]{64})"\}' % ATTACHMENT_KEY.encode()
 )
+_MARK: Final = ATTACHMENT_KEY.encode()
 #: As many digits as `_WRITTEN` reads; what a request may weigh is far below.
 _BYTES_MAX: Final = 10**12 - 1
 #: What an image costs at most at either provider, by their documentation, rounded up.
@@ -64,6 +65,11 @@ class Weighed:
 
     request: dict[str, Any]
     references: tuple[Reference, ...]
+
+
+def may_be_in(encoded: bytes) -> bool:
+    """Whether a request as it is stored may have attachments: most have none, and are not searched."""
+    return _MARK in encoded
 
 
 def weigh(request: Mapping[str, Any]) -> Weighed:

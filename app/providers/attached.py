@@ -10,12 +10,10 @@ from typing import Final
 
 from app.policy import attachments
 from app.policy.attachments import Reference
-from unhurried.contract import ATTACHMENT_KEY
 from unhurried.storage import VARIABLE, Storage
 
 #: A multiple of three, so that pieces of base64 add up to one.
 _CHUNK_BYTES: Final = 3 * (1 << 18)
-_MARK: Final = ATTACHMENT_KEY.encode()
 
 
 class UnattachedError(Exception):
@@ -38,7 +36,7 @@ class Attached:
 
     def chunks(self, request: bytes) -> Iterator[bytes]:
         """The request with its attachments in it. Raises UnattachedError, perhaps after some chunks."""
-        if _MARK not in request:
+        if not attachments.may_be_in(request):
             yield request
             return
         for part in attachments.parts(request):
@@ -52,7 +50,7 @@ class Attached:
 
     def whole(self, request: bytes) -> bytes:
         """The request with its attachments in it, in memory. Raises UnattachedError."""
-        return request if _MARK not in request else b"".join(self.chunks(request))
+        return b"".join(self.chunks(request)) if attachments.may_be_in(request) else request
 
     def _content(self, reference: Reference) -> Iterator[bytes]:
         name = f"attachment {reference.digest[:12]}"
