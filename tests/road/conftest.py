@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,10 @@ HASTE = {
     "UNHURRIED_RETRY_FIRST_S": "0.5",
     "UNHURRIED_INTAKE_STALE_AFTER_S": "2",
     "UNHURRIED_UPKEEP_EVERY_S": "1",
+    "UNHURRIED_WORKLOADS": str(Path(__file__).parent / "workloads.toml"),
 }
+#: What the simulator's books show at once, at most.
+_PAGE = 10_000
 SPEED = ["--speed", "600"]
 PROCESSES = [
     "intake",
@@ -98,6 +102,16 @@ def books(stack: Stack, path: str = "") -> Any:
     """What the simulated providers billed."""
     with urllib.request.urlopen(f"{stack.simulator_url}/_books{path}", timeout=30) as reply:
         return json.loads(reply.read())
+
+
+def lines(stack: Stack) -> list[dict[str, Any]]:
+    """Every line that the simulated providers billed: more than one page of them, by now."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = books(stack, f"/lines?offset={len(found)}&limit={_PAGE}")
+        found += page
+        if len(page) < _PAGE:
+            return found
 
 
 def pytest_terminal_summary(

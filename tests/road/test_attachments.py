@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from dev.stack import Stack
 from tests.road.callers import Caller
-from tests.road.conftest import books
+from tests.road.conftest import lines
 
 TEXT = "What is in the picture? A picture says a lot."
 TIERS = ("sync", "near-real-time", "batch")
@@ -93,7 +93,7 @@ def test_the_provider_sees_the_content(
     content = notes if kind in DOCUMENTS else picture
     request = request_of(kind, content.read_bytes())
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    billed = [line for line in books(stack, "/lines?limit=10000") if line["prompt"] == digest]
+    billed = [line for line in lines(stack) if line["prompt"] == digest]
 
     assert ("answered", 1) == (attached[kind], len(billed))
 
@@ -114,7 +114,7 @@ def test_content_that_cannot_be_had_fails_its_job_alone(
     digests = {
         hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest() for one in wrong
     }
-    assert not digests & {line["prompt"] for line in books(stack, "/lines?limit=10000")}
+    assert not digests & {line["prompt"] for line in lines(stack)}
 
 
 @pytest.mark.usefixtures("attached")

@@ -8,7 +8,7 @@ import pytest
 
 from dev.stack import Stack
 from tests.road.callers import Caller
-from tests.road.conftest import books
+from tests.road.conftest import books, lines
 
 PROMPT = "Tell me about keys. A key opens one lock. Keep it safe."
 
@@ -42,9 +42,7 @@ def test_one_request_a_key_is_billed(keys: dict[str, Any], stack: Stack) -> None
     """
     assert keys
     repeated = [one for one in books(stack, "/repeats") if one["provider"] == "anthropic"]
-    with_prompt = [
-        line for line in books(stack, "/lines?limit=10000") if line["prompt"] in _digests()
-    ]
+    with_prompt = [line for line in lines(stack) if line["prompt"] in _digests()]
 
     assert 50 == len(with_prompt)
     assert not _digests() & {one["prompt"] for one in repeated}

@@ -11,7 +11,7 @@ from dev.stack import Stack
 from tests.road import matrix_run
 from tests.road.callers import STEPS, Caller
 from tests.road.cells import CELLS
-from tests.road.conftest import MATRIX, books
+from tests.road.conftest import MATRIX, lines
 from tests.road.matrix.asking import PROVIDERS, Cell, request
 from tests.road.verdicts import OK, Seen
 
@@ -110,4 +110,4 @@ def _times_billed(stack: Stack, provider: str, prompt: str) -> int:
     """How often the provider billed this very prompt."""
     asked = json.dumps(request(provider, prompt), sort_keys=True)
     digest = hashlib.sha256(asked.encode()).hexdigest()
-    return sum(line["prompt"] == digest for line in books(stack, "/lines?limit=10000"))
+    return sum(line["prompt"] == digest for line in lines(stack))

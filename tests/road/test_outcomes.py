@@ -8,7 +8,7 @@ import pytest
 
 from dev.stack import Stack
 from tests.road.callers import Caller
-from tests.road.conftest import books
+from tests.road.conftest import lines
 
 CODES = {
     "refusal": "refused",
@@ -123,7 +123,7 @@ def test_retry_is_bounded_and_every_attempt_is_paid_for(
     prompt = f"[[sim:refusal]] {TEXT} responses {tier} retry"
     request = {"model": "gpt-5-mini", "input": prompt}
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    billed = [line for line in books(stack, "/lines?limit=10000") if line["prompt"] == digest]
+    billed = [line for line in lines(stack) if line["prompt"] == digest]
 
     assert ("refused", 2) == (raised["code"], len(billed))
 

@@ -12,7 +12,7 @@ from unhurried.bulk import Item
 
 PROMPT = "Tell me about sand. A grain is small. A beach is large."
 BAD = "[[sim:invalid]]"
-WHOLE, CUT, CANCELLED = 5000, 1200, 2000
+WHOLE, CUT, CANCELLED = 5000, 1200, 600
 
 
 def some(name: str, count: int, *, bad_every: int = 0, killed_at: int = 0) -> Iterator[Item]:
