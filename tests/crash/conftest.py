@@ -35,7 +35,6 @@ _SPANS: Final = {
     "UNHURRIED_SEARCH_EVERY_S": "1",
     "UNHURRIED_SETTLE_ANTHROPIC_S": "15",
     "UNHURRIED_SETTLE_OPENAI_S": "15",
-    "UNHURRIED_UPKEEP_EVERY_S": "2",
     # Many portions, so that a kill falls between two of them.
     "UNHURRIED_INTAKE_MESSAGES_MAX": "20",
     "UNHURRIED_SETTLE_LINES_MAX": "20",
@@ -101,10 +100,6 @@ class Scene:
     def kill(self, name: str) -> None:
         """SIGKILL a process of the service."""
         self.stack.process(name).kill()
-
-    def log(self, name: str) -> str:
-        """What a process has written since it started."""
-        return self.stack.process(name).log.read_text("utf-8", "replace")
 
     def bought(self, provider: str) -> int:
         """Requests in all batches that a provider ever took."""
