@@ -105,6 +105,17 @@ def test_who_spools_has_the_volume() -> None:
     assert directory == services["packer"]["environment"]["UNHURRIED_RUN_DIRECTORY"]
 
 
+def test_who_sends_requests_reads_attachments() -> None:
+    """
+    The three that hand requests to providers see what callers attach, and cannot change it.
+    """
+    mount = "${ATTACHMENTS_DIRECTORY:-./attachments}:/srv/unhurried:ro"
+    readers = {name for name, one in _services().items() if mount in _volumes(one)}
+
+    assert {"sync", "near_real_time", "packer"} == readers
+    assert "file:///srv/unhurried" == _services()["intake"]["environment"]["UNHURRIED_STORAGE"]
+
+
 def _volumes(service: dict[str, Any]) -> list[str]:
     found: list[str] = service.get("volumes", [])
     return found
