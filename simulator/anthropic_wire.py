@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from simulator import anthropic_shapes, literals, queries
+from simulator import anthropic_shapes, literals, queries, streams
 from simulator.batches import ENDED, Phase
 from simulator.bodies import spool_body
 from simulator.books import BilledLine
@@ -64,7 +64,11 @@ class AnthropicWire:
                 nanos = nano_usd(fate.price, fate.tokens, batch=False)
                 self._store.books.post([BilledLine("anthropic", None, digest(params), nanos, None)])
                 message_id = self._store.new_id("msg")
-                return JSONResponse(anthropic_shapes.message(fate, message_id, batch=False))
+                message = anthropic_shapes.message(fate, message_id, batch=False)
+                if params.get("stream"):
+                    events = streams.message_events(message)
+                    return streams.stream(events, fate, speed=self._store.clock.speed)
+                return JSONResponse(message)
             case Refused():
                 raise ProblemError.of(fate)
             case NotRun():

@@ -76,6 +76,8 @@ class Said:
     #: The texts to embed, in order.
     inputs: tuple[str, ...] = ()
     tool: ToolCall | None = None
+    #: Streamed slowly enough for a person to watch.
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,10 @@ class Fates:
             text, finish = ("", finish) if tool is not None else (text, Finish.STOP)
         said = text if tool is None else tool.arguments
         tokens = Tokens(count_tokens(prompt.whole), count_tokens(said))
-        return Said(text, tokens, finish, model, price, shape, tool=tool)
+        return Said(text, tokens, finish, model, price, shape, tool=tool, slow="slow" in markers)
 
 
+_TRAVEL: Final = frozenset({"stream", "stream_options"})
 _OVERLOADED: Final = {
     "anthropic": Refused(529, "overloaded_error", "Overloaded"),
     "openai": Refused(
@@ -187,9 +190,11 @@ def shape_of(provider: str, params: Mapping[str, Any]) -> Shape:
 def digest(params: Mapping[str, Any]) -> str:
     """Tells one request from another, so that buying it twice can be counted.
 
-    SHA-256, in hexadecimal, of the parameters as `json.dumps(..., sort_keys=True)` writes them.
+    SHA-256, in hexadecimal, of the parameters as `json.dumps(..., sort_keys=True)` writes them; how
+    the answer travels makes no other request of it.
     """
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+    asked = {name: value for name, value in params.items() if name not in _TRAVEL}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _text(

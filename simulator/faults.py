@@ -34,9 +34,8 @@ def fault(
         return _bad("model: Field required")
     if model not in TABLE[provider] and not lenient:
         return unknown_model(provider, model)
-    if params.get("stream") and not lenient:
-        where = "in batches" if batch else "by this simulator"
-        return _bad(f"stream: streaming is not supported {where}")
+    if params.get("stream") and batch and not lenient:
+        return _bad("stream: streaming is not supported in batches")
     wrong = None if lenient else _wrong_content(params)
     if wrong is not None:
         return _bad(wrong)

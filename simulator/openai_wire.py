@@ -1,5 +1,6 @@
 """OpenAI's wire: responses and batches."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator import literals, openai_shapes, queries
+from simulator import literals, openai_shapes, queries, streams
 from simulator.batches import ENDED, Phase
 from simulator.books import BilledLine
 from simulator.fates import Fate, NotRun, Said, Shape, digest
@@ -82,6 +83,9 @@ class OpenAIWire:
                 answer = self._response(fate, params)
                 if fate.shape is Shape.NATIVE:
                     self._store.keep_response(answer)
+                if params.get("stream") and fate.shape is not Shape.EMBEDDINGS:
+                    events = _events(answer, fate, params)
+                    return streams.stream(events, fate, speed=self._store.clock.speed)
                 return JSONResponse(answer)
             case Refused():
                 raise ProblemError.of(fate)
@@ -229,6 +233,14 @@ class OpenAIWire:
         if batch is None:
             raise missing("openai", f"batch: {request.path_params['id']}")
         return batch
+
+
+def _events(answer: dict[str, Any], said: Said, params: dict[str, Any]) -> Iterator[bytes]:
+    if said.shape is Shape.NATIVE:
+        return streams.response_events(answer)
+    options = params.get("stream_options")
+    wanted = isinstance(options, dict) and options.get("include_usage") is True
+    return streams.chunk_events(answer, usage=wanted)
 
 
 def _output_kept(body: dict[str, Any]) -> Any:
