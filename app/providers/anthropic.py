@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
 import anthropic
@@ -14,6 +14,7 @@ from app.policy.outcomes import Outcome
 from app.providers import (
     anthropic_batches,
     anthropic_lines,
+    anthropic_streams,
     downloads,
     lines,
     listing,
@@ -38,6 +39,7 @@ from app.providers.port import (
     RefusedForGood,
     UploadReply,
 )
+from app.providers.streaming import OnText
 from app.providers.strict_json import NotJsonError, encode, parse_object
 
 _BATCHES: Final = "/v1/messages/batches"
@@ -210,19 +212,36 @@ class AnthropicProvider:
                 "/v1/messages",
                 cast_to=httpx2.Response,
                 content=request,
-                options={
-                    "headers": _JSON,
-                    "timeout": self._timeout(timeout_s),
-                    "follow_redirects": False,
-                },
+                options=self._direct_options(timeout_s),
             )
         except _FAILURES as error:
             return replies.of_direct(replies.failure(error))
         return _answered(response)
 
+    def stream(
+        self, request: bytes, *, endpoint: str, timeout_s: float, on_text: OnText
+    ) -> DirectReply:
+        """See `Provider`."""
+        _require_messages(endpoint)
+        return anthropic_streams.answer(
+            self._asking,
+            request,
+            options=self._direct_options(timeout_s),
+            timeout_s=timeout_s,
+            on_text=on_text,
+        )
+
     def close(self) -> None:
         """See `Provider`."""
         self._asking.close()
+
+    def _direct_options(self, timeout_s: float) -> Any:
+        """The SDK's options of a direct call: sent once, to the address we know."""
+        return {
+            "headers": _JSON,
+            "timeout": self._timeout(timeout_s),
+            "follow_redirects": False,
+        }
 
     def _client(self, timeout_s: float, *, follow_redirects: bool) -> anthropic.Anthropic:
         return anthropic.Anthropic(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import httpx2
 import openai
@@ -16,6 +16,7 @@ from app.providers import (
     openai_batches,
     openai_bodies,
     openai_lines,
+    openai_streams,
     reading,
     replies,
 )
@@ -37,6 +38,7 @@ from app.providers.port import (
     PollReply,
     UploadReply,
 )
+from app.providers.streaming import OnText
 from app.providers.strict_json import NotJsonError, encode, parse_object
 
 #: 50,000 requests and 200 MB are documented; a tenth of the bytes is left for what nobody counted.
@@ -227,19 +229,38 @@ class OpenAIProvider:
                 _url(endpoint).removeprefix("/v1"),
                 cast_to=httpx2.Response,
                 content=request,
-                options={
-                    "headers": _JSON,
-                    "timeout": self._timeout(timeout_s),
-                    "follow_redirects": False,
-                },
+                options=self._direct_options(timeout_s),
             )
         except _FAILURES as error:
             return replies.of_direct(replies.failure(error))
         return _answered(response, _READS[endpoint])
 
+    def stream(
+        self, request: bytes, *, endpoint: str, timeout_s: float, on_text: OnText
+    ) -> DirectReply:
+        """See `Provider`. Embeddings come at once: there is nothing to tell in between."""
+        if endpoint == "embeddings":
+            return self.answer(request, endpoint=endpoint, timeout_s=timeout_s)
+        return openai_streams.answer(
+            self._asking,
+            request,
+            endpoint=endpoint,
+            options=self._direct_options(timeout_s),
+            timeout_s=timeout_s,
+            on_text=on_text,
+        )
+
     def close(self) -> None:
         """See `Provider`."""
         self._asking.close()
+
+    def _direct_options(self, timeout_s: float) -> Any:
+        """The SDK's options of a direct call: sent once, to the address we know."""
+        return {
+            "headers": _JSON,
+            "timeout": self._timeout(timeout_s),
+            "follow_redirects": False,
+        }
 
     def _client(self, timeout_s: float, *, follow_redirects: bool) -> openai.OpenAI:
         return openai.OpenAI(

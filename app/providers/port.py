@@ -4,7 +4,7 @@ An adapter translates; it decides nothing and remembers nothing. Every reply is 
 set: what a provider may do is not exceptional. Nothing of an SDK leaves this package.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -261,6 +261,20 @@ class Provider(Protocol):
 
     def answer(self, request: bytes, *, endpoint: str, timeout_s: float) -> DirectReply:
         """Send one direct call, once."""
+        ...
+
+    def stream(
+        self,
+        request: bytes,
+        *,
+        endpoint: str,
+        timeout_s: float,
+        on_text: Callable[[str], None],
+    ) -> DirectReply:
+        """As `answer`, and call `on_text` with the whole text so far whenever it has grown.
+
+        A stream that breaks is ambiguous: what was told of it may have been paid for.
+        """
         ...
 
     def close(self) -> None:
