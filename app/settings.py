@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     sync_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
     near_real_time_threads: Annotated[int, Field(ge=1, le=200)] = 8
     near_real_time_timeout_s: Seconds = 300
+    #: Whether callers who look at a running job see the text so far; it then lies in Redis.
+    progress_text: bool = True
 
     # Packing
     #: How long a short pack waits for company.

@@ -23,6 +23,7 @@ from app.direct.record import Recorder
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
+from app.near_real_time.telling import Telling
 from app.near_real_time.worker import NearRealTime, Stamina
 from app.notify.compose import Composer
 from app.notify.outbox import MailRules, Outbox
@@ -285,7 +286,7 @@ def judge() -> Judge:
 
 
 @cache
-def near_real_time(wake_completion: Callable[[], None]) -> NearRealTime:
+def near_real_time(app: Celery, wake_completion: Callable[[], None]) -> NearRealTime:
     """Answers near-real-time jobs."""
     config = settings()
     return NearRealTime(
@@ -296,6 +297,12 @@ def near_real_time(wake_completion: Callable[[], None]) -> NearRealTime:
         judge=judge(),
         stamina=Stamina(
             threads=config.near_real_time_threads, timeout_s=config.near_real_time_timeout_s
+        ),
+        telling=Telling(
+            engine=engine(),
+            client=client(),
+            backend=app.backend,
+            shows_text=config.progress_text,
         ),
         wake_completion=wake_completion,
     )

@@ -14,7 +14,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = wiring.near_real_time(partial(wake, app, "complete", COMPLETE_QUEUE))
+    worker = wiring.near_real_time(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("near_real_time_ready")
     worker.run(stop)
     tell("near_real_time_stopped")

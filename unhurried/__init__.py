@@ -19,16 +19,19 @@ from unhurried.errors import (
     RequestRejected,
     ServiceUnavailable,
     StaleResult,
+    StepFailed,
     UnhurriedError,
     UnknownJob,
     UnknownWorkload,
     WebhookInvalid,
 )
+from unhurried.following import Followed, Steps, follow, steps
 from unhurried.gathered import Results
 from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
 from unhurried.pieces import pieces
+from unhurried.progress import Progress
 from unhurried.results import Result, ToolCall
 from unhurried.runs import Run
 from unhurried.webhooks import webhook
@@ -40,6 +43,7 @@ __all__ = [
     "Attachment",
     "CallError",
     "CallerMisconfigured",
+    "Followed",
     "IdempotencyConflict",
     "Job",
     "JobCancelled",
@@ -49,6 +53,7 @@ __all__ = [
     "MixedBrokers",
     "NotReady",
     "OnFailure",
+    "Progress",
     "ReadError",
     "RequestRejected",
     "Result",
@@ -56,6 +61,8 @@ __all__ = [
     "Run",
     "ServiceUnavailable",
     "StaleResult",
+    "StepFailed",
+    "Steps",
     "Tier",
     "ToolCall",
     "UnhurriedError",
@@ -69,9 +76,11 @@ __all__ = [
     "consumes",
     "email",
     "embeddings",
+    "follow",
     "item",
     "messages",
     "pieces",
     "responses",
+    "steps",
     "webhook",
 ]

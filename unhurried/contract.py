@@ -24,6 +24,9 @@ HOME_QUEUE_HEADER: Final = "unhurried_home_queue"
 #: Marks an errback that takes `(request, exc, traceback)`, and the task that calls it at home.
 ERRBACK_HEADER: Final = "unhurried_errback"
 
+#: Which step of which followed canvas a task is: {"run", "step" from 1, "of", "name"}.
+STEP_HEADER: Final = "unhurried_step"
+
 #: `schema` of every result and error value on the wire.
 RESULT_SCHEMA: Final = 1
 

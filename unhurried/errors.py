@@ -135,6 +135,19 @@ class StaleResult(ReadError):
         )
 
 
+class StepFailed(UnhurriedError):
+    """A followed canvas ended before its last step. Steps count from 1."""
+
+    code = "step_failed"
+
+    def __init__(self, done: int, total: int, step: int, name: str) -> None:
+        self.done, self.total, self.step, self.name = done, total, step, name
+        super().__init__(done, total, step, name)
+
+    def __str__(self) -> str:
+        return f"failed at step {self.step} of {self.total}: {self.name}"
+
+
 class WebhookInvalid(UnhurriedError):
     """A webhook that is not to be believed.
 

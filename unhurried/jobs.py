@@ -18,6 +18,7 @@ from unhurried.errors import (
     UnhurriedError,
     UnknownJob,
 )
+from unhurried.progress import PROGRESS_STATE, Progress
 from unhurried.readers import Reply
 from unhurried.results import Result
 from unhurried.schemas import Schema
@@ -35,6 +36,7 @@ _STATES: Final = {
     states.PENDING: "published",
     ADMITTED_STATE: "waiting",
     states.STARTED: "running",
+    PROGRESS_STATE: "running",
     states.SUCCESS: "succeeded",
     states.FAILURE: "failed",
     states.REVOKED: "cancelled",
@@ -80,6 +82,12 @@ class Job:
     def state(self) -> str:
         """published, waiting, running, succeeded, failed or cancelled. Raises UnknownJob."""
         return self._named(self._look()[0])
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far a near-real-time answer is: tokens and text so far; None while nothing is told."""
+        state, value = self._look()
+        return Progress.read(value) if state == PROGRESS_STATE else None
 
     def ready(self) -> bool:
         """Whether it has ended."""

@@ -18,8 +18,9 @@ from kombu.serialization import loads
 
 from app.completion.canvas import pin
 from app.ledger.tickets import ReadyTicket
-from unhurried.contract import HOME_QUEUE_HEADER, REDIS_LIFETIME_S
+from unhurried.contract import HOME_QUEUE_HEADER, REDIS_LIFETIME_S, STEP_HEADER
 from unhurried.errors import JobFailed
+from unhurried.following import step_ended
 
 _ACCEPTED: Final = ("json", "application/json")
 
@@ -50,6 +51,7 @@ class CeleryEnd:
         with self._as_current(ticket, context):
             self._follow_up(context, value)
             self._backend.mark_as_done(ticket.task_id, value, context, True)  # noqa: FBT003 - Celery's own signature
+        step_ended(self._app, getattr(context, STEP_HEADER, None), succeeded=True)
 
     def fail(
         self,
@@ -68,6 +70,7 @@ class CeleryEnd:
                 request=context,
                 store_result=not context.ignore_result,
             )
+        step_ended(self._app, getattr(context, STEP_HEADER, None), succeeded=False)
 
     def restore_chord(self, ticket: ReadyTicket, group_id: str, size: int) -> bool:
         """Tell Redis again how large a chord is, if its body has still to be published."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -110,6 +111,15 @@ def find(connection: Connection, task_id: str) -> Found | None:
         tier=row.job_tier or Tier.BATCH,
         published_at=row.published_at,
     )
+
+
+def awaiting(connection: Connection, job_id: UUID, *, limit: int) -> list[str]:
+    """Task ids that wait for a job."""
+    rows = connection.execute(
+        text("SELECT task_id FROM ticket WHERE job_id = :id AND state = 'open' LIMIT :limit"),
+        {"id": job_id, "limit": limit},
+    )
+    return list(rows.scalars())
 
 
 def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: datetime) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from app.ledger import engine as ledger
 from app.ledger import near_real_time, submissions
 from app.ledger.near_real_time import Claimed
+from app.near_real_time.telling import Telling
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge, Judged
 from app.policy.lifecycle import Fail, GiveBack, JobState, Retry
@@ -58,6 +59,7 @@ class NearRealTime:
         attached: Attached,
         judge: Judge,
         stamina: Stamina,
+        telling: Telling,
         wake_completion: Callable[[], None],
     ) -> None:
         self._engine = engine
@@ -66,6 +68,7 @@ class NearRealTime:
         self._attached = attached
         self._judge = judge
         self._stamina = stamina
+        self._telling = telling
         self._wake_completion = wake_completion
 
     def run(self, stop: threading.Event) -> None:
@@ -153,8 +156,11 @@ class NearRealTime:
         except UnattachedError as error:
             kind = Transient if error.passing else Rejected
             return Direct(outcome=kind(code=error.code, message=str(error)))
-        return provider.answer(
-            request, endpoint=claimed.endpoint, timeout_s=self._stamina.timeout_s
+        return provider.stream(
+            request,
+            endpoint=claimed.endpoint,
+            timeout_s=self._stamina.timeout_s,
+            on_text=self._telling.of(claimed.standing.job_id),
         )
 
     def _close_where_asked(self, account: Account, reply: DirectReply) -> None:

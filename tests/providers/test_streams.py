@@ -74,8 +74,7 @@ def test_a_streamed_answer_is_the_answer(streaming: Adapter, endpoint: str, mark
     assert isinstance(reply, Direct)
     assert isinstance(plain.outcome, Answered)
     assert isinstance(reply.outcome, Answered)
-    same = {"body": b"", "request_id": None}
-    assert replace(plain.outcome, **same) == replace(reply.outcome, **same)
+    assert _told(plain.outcome) == _told(reply.outcome)
     assert texts == sorted(texts, key=len)
     assert endpoint == "embeddings" or not texts or texts[-1] == plain.outcome.output
 
@@ -135,20 +134,7 @@ def test_an_overload_in_the_stream_is_definite_only_before_it_begins(
     """
     Afterwards tokens may have been paid for.
     """
-    first = {
-        "anthropic": [
-            {"type": "message_start", "message": _message()},
-            {
-                "type": "content_block_start",
-                "index": 0,
-                "content_block": {"type": "text", "text": ""},
-            },
-        ],
-        "openai": [
-            {"type": "response.created", "response": {"id": "r"}},
-            {"type": "response.output_item.added", "item": {"id": "m"}, "output_index": 0},
-        ],
-    }[adapter.name]
+    first = _beginning(adapter.name)
     busy = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     events = [first[0], *(first[1:] if begun else []), busy]
     body = b"".join(
@@ -161,6 +147,30 @@ def test_an_overload_in_the_stream_is_definite_only_before_it_begins(
 
     assert isinstance(reply, expected)
     assert 1 == len(server.seen)
+
+
+def _beginning(provider: str) -> list[dict[str, Any]]:
+    """The first event, and the one with which an answer begins."""
+    found: dict[str, list[dict[str, Any]]] = {
+        "anthropic": [
+            {"type": "message_start", "message": _message()},
+            {
+                "type": "content_block_start",
+                "index": 0,
+                "content_block": {"type": "text", "text": ""},
+            },
+        ],
+        "openai": [
+            {"type": "response.created", "response": {"id": "r"}},
+            {"type": "response.output_item.added", "item": {"id": "m"}, "output_index": 0},
+        ],
+    }
+    return found[provider]
+
+
+def _told(answered: Answered) -> Answered:
+    """Without what differs from call to call."""
+    return replace(answered, body=b"", request_id=None)
 
 
 def _message() -> dict[str, Any]:
