@@ -298,12 +298,12 @@ def near_real_time(app: Celery, wake_completion: Callable[[], None]) -> NearReal
         stamina=Stamina(
             threads=config.near_real_time_threads, timeout_s=config.near_real_time_timeout_s
         ),
-        telling=Telling(
+        watch=Telling(
             engine=engine(),
             client=client(),
             backend=app.backend,
             shows_text=config.progress_text,
-        ),
+        ).of,
         wake_completion=wake_completion,
     )
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
+from uuid import UUID
 
 import redis
 from sqlalchemy import Engine
@@ -18,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 from app.ledger import engine as ledger
 from app.ledger import near_real_time, submissions
 from app.ledger.near_real_time import Claimed
-from app.near_real_time.telling import Telling
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge, Judged
 from app.policy.lifecycle import Fail, GiveBack, JobState, Retry
@@ -59,7 +59,7 @@ class NearRealTime:
         attached: Attached,
         judge: Judge,
         stamina: Stamina,
-        telling: Telling,
+        watch: Callable[[UUID], Callable[[str], None]],
         wake_completion: Callable[[], None],
     ) -> None:
         self._engine = engine
@@ -68,7 +68,7 @@ class NearRealTime:
         self._attached = attached
         self._judge = judge
         self._stamina = stamina
-        self._telling = telling
+        self._watch = watch
         self._wake_completion = wake_completion
 
     def run(self, stop: threading.Event) -> None:
@@ -160,7 +160,7 @@ class NearRealTime:
             request,
             endpoint=claimed.endpoint,
             timeout_s=self._stamina.timeout_s,
-            on_text=self._telling.of(claimed.standing.job_id),
+            on_text=self._watch(claimed.standing.job_id),
         )
 
     def _close_where_asked(self, account: Account, reply: DirectReply) -> None:

@@ -12,6 +12,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from app.providers import openai_bodies, openai_lines, reading, streaming
 from app.providers.port import Direct, DirectReply
 from app.providers.streaming import OnText
+from app.providers.strict_json import parse_object
 
 _FAILURES: Final = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -38,7 +39,10 @@ def answer(
             stream_cls=told.stream_cls,
         )
         with raw, streaming.closed_after(raw, timeout_s):
-            for event in raw:
+            if not streaming.is_stream(raw.response):
+                # A server that does not know the word: it has answered at once.
+                told.fields, told.ended = parse_object(raw.response.read()), True
+            for event in raw if not told.ended else ():
                 if told.take(event.to_dict(mode="json")):
                     on_text(told.text)
             if not told.ended:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
+import httpx2
+
 from app.providers import reading, replies
 from app.providers.port import Ambiguous, DirectReply, NotTaken
 
@@ -31,6 +33,12 @@ def closed_after(stream: _Closable, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def is_stream(response: httpx2.Response) -> bool:
+    """Whether a server that was asked to stream does so."""
+    kind: str = response.headers.get("content-type", "")
+    return not kind.startswith("application/json")
 
 
 def with_stream(request: bytes, **options: Any) -> bytes:

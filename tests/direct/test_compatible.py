@@ -177,6 +177,7 @@ def test_near_real_time_jobs_are_answered_as_well(
         attached=Attached(None),
         judge=Judge(overrides={}, first_backoff=timedelta(0)),
         stamina=Stamina(threads=1, timeout_s=20),
+        watch=lambda _job_id: lambda _text: None,
         wake_completion=lambda: None,
     )
     worker.answer_one()

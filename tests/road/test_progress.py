@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.road.conftest import Caller
+from tests.road.callers import Caller
 
 
 @pytest.fixture(scope="module")
