@@ -34,12 +34,13 @@ def message_events(message: Mapping[str, Any]) -> Iterator[bytes]:
     usage = {**message["usage"], "output_tokens": 1}
     start = {**message, "content": [], "stop_reason": None, "usage": usage}
     yield _named({"type": "message_start", "message": start})
-    yield _named(
-        {"type": "content_block_start", "index": 0, "content_block": {**block, "text": ""}}
-    )
+    is_call = block["type"] == "tool_use"
+    empty = {**block, "input": {}} if is_call else {**block, "text": ""}
+    yield _named({"type": "content_block_start", "index": 0, "content_block": empty})
     yield _named({"type": "ping"})
-    for piece in _pieces(block["text"]):
-        delta = {"type": "text_delta", "text": piece}
+    for piece in _pieces(json.dumps(block["input"]) if is_call else block["text"]):
+        text = {"type": "text_delta", "text": piece}
+        delta = {"type": "input_json_delta", "partial_json": piece} if is_call else text
         yield _named({"type": "content_block_delta", "index": 0, "delta": delta})
     yield _named({"type": "content_block_stop", "index": 0})
     end = {"stop_reason": message["stop_reason"], "stop_sequence": None}
@@ -56,7 +57,7 @@ def response_events(response: Mapping[str, Any]) -> Iterator[bytes]:
         {"type": "response.in_progress", "response": begun},
     ]
     for index, item in enumerate(response["output"]):
-        events += _item_events(index, item)
+        events += _call_events(index, item) if "arguments" in item else _item_events(index, item)
     events.append({"type": f"response.{response['status']}", "response": response})
     for number, event in enumerate(events):
         yield _named({**event, "sequence_number": number})
@@ -77,20 +78,37 @@ def _item_events(index: int, item: Mapping[str, Any]) -> Iterator[dict[str, Any]
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
+def _call_events(index: int, item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    place = {"item_id": item["id"], "output_index": index}
+    empty = {**item, "status": "in_progress", "arguments": ""}
+    kind, arguments = "response.function_call_arguments", item["arguments"]
+    yield {"type": "response.output_item.added", "output_index": index, "item": empty}
+    for piece in _pieces(arguments):
+        yield {"type": f"{kind}.delta", **place, "delta": piece}
+    yield {"type": f"{kind}.done", **place, "name": item["name"], "arguments": arguments}
+    yield {"type": "response.output_item.done", "output_index": index, "item": item}
+
+
 def chunk_events(completion: Mapping[str, Any], *, usage: bool) -> Iterator[bytes]:
     """OpenAI Chat's: unnamed chunks, the usage in a last one where it was asked for, `[DONE]`."""
     (choice,) = completion["choices"]
     kept = ("id", "created", "model", "service_tier", "simulated")
     base = {name: completion[name] for name in kept} | {"object": "chat.completion.chunk"}
     message = choice["message"]
-    field = "refusal" if message["content"] is None else "content"
+    calls = message.get("tool_calls") or []
+    field = "refusal" if message["content"] is None and not calls else "content"
 
     def chunk(delta: Mapping[str, Any], finish: str | None = None) -> bytes:
         told = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return _data({**base, "choices": [told], "usage": None})
 
-    yield chunk({"role": "assistant", field: ""})
-    for piece in _pieces(message[field]):
+    yield chunk({"role": "assistant", field: None if calls else ""})
+    for index, call in enumerate(calls):
+        named = {**call["function"], "arguments": ""}
+        yield chunk({"tool_calls": [{**call, "index": index, "function": named}]})
+        for piece in _pieces(call["function"]["arguments"]):
+            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    for piece in _pieces(message[field] or "") if not calls else ():
         yield chunk({field: piece})
     yield chunk({}, choice["finish_reason"])
     if usage:

@@ -1,6 +1,7 @@
 """A streamed answer is the answer; one that breaks is in doubt, and never sent again here."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -77,6 +78,39 @@ def test_a_streamed_answer_is_the_answer(streaming: Adapter, endpoint: str, mark
     assert _told(plain.outcome) == _told(reply.outcome)
     assert texts == sorted(texts, key=len)
     assert endpoint == "embeddings" or not texts or texts[-1] == plain.outcome.output
+
+
+TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS: dict[str, dict[str, Any]] = {
+    "messages": {"name": "weather", "description": "-", "input_schema": TOOL},
+    "responses": {"type": "function", "name": "weather", "parameters": TOOL, "strict": False},
+    "chat": {"type": "function", "function": {"name": "weather", "parameters": TOOL}},
+}
+
+
+def test_a_streamed_call_of_a_tool_is_the_call(streaming: Adapter, endpoint: str) -> None:
+    """
+    Its arguments come in pieces, and are whole in the end.
+    """
+    if endpoint not in TOOLS:
+        assert endpoint == "embeddings"
+        return
+    fields = json.loads(asked(endpoint, "[[sim:tool]]")) | {"tools": [TOOLS[endpoint]]}
+    request = json.dumps(fields).encode()
+    plain = streaming.answer(request, endpoint=endpoint, timeout_s=20)
+    reply, _ = stream(streaming, request, endpoint)
+
+    assert isinstance(plain, Direct)
+    assert isinstance(reply, Direct)
+    assert isinstance(plain.outcome, Answered)
+    assert isinstance(reply.outcome, Answered)
+    calls = [_calls(outcome.body) for outcome in (plain.outcome, reply.outcome)]
+    assert calls[0] == calls[1] == ["weather"]
+
+
+def _calls(body: bytes) -> list[str]:
+    """The names of the tools that an answer calls, wherever its provider puts them."""
+    return sorted(set(re.findall(r'"name": ?"(\w+)"', body.decode())))
 
 
 @pytest.mark.parametrize("fault", ["cut", "reply_lost"])
