@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -21,6 +23,7 @@ from app.receivers import Receiver
 from unhurried import storage
 
 Seconds = Annotated[float, Field(gt=0)]
+Usd = Annotated[float, Field(gt=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
 
 
@@ -74,6 +77,10 @@ class Settings(BaseSettings):
     #: USD per million tokens for models that the price list does not know:
     #: {"anthropic/some-model": [3.0, 15.0]} (input, output; batch is half of it).
     price_overrides: dict[str, tuple[float, float]] = {}
+    #: USD per million tokens that no model without a known price exceeds (input, output).
+    price_ceiling: tuple[Usd, Usd] = (30.0, 180.0)
+    #: What each account may spend in a UTC day. A key that can cost money does not start without it.
+    daily_limit_usd: Usd | None = None
 
     # Admission
     request_bytes_max: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
@@ -185,6 +192,21 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _spending_bounded(self) -> Self:
+        keys = {
+            "anthropic": (self.anthropic_api_key, self.anthropic_base_url),
+            "openai": (self.openai_api_key, self.openai_base_url),
+        }
+        for provider, (key, base_url) in keys.items():
+            if key is not None and self.daily_limit_usd is None and not _is_own(base_url):
+                msg = (
+                    f"the key for {provider} can cost money: set UNHURRIED_DAILY_LIMIT_USD to what may "
+                    "be spent in a day"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _receivers_reachable(self) -> Self:
         receivers.require_reachable(self.webhooks, self.webhook_hosts_allowed)
         return self
@@ -203,6 +225,17 @@ class Settings(BaseSettings):
     def spool_directory(self) -> Path:
         """Where packs and results are spooled; made when first used."""
         return self.run_directory / "spool"
+
+
+def _is_own(base_url: str | None) -> bool:
+    """Whether it is an address of this machine, as the simulator's is."""
+    host = urlsplit(base_url).hostname if base_url else None
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @cache

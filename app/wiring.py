@@ -20,6 +20,7 @@ from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
 from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
+from app.direct.spend import SpendGuard
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
@@ -38,6 +39,7 @@ from app.policy.names import deployment_tag
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
 from app.policy.rules import Rules
+from app.policy.spending import DailyLimits, PriceRules
 from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.port import Provider
@@ -95,6 +97,16 @@ def providers() -> Mapping[tuple[str, str], Provider]:
     return found
 
 
+@cache
+def daily_limits() -> DailyLimits:
+    """What each account may spend in a day, in nano-dollars; empty where nothing is limited."""
+    limit = settings().daily_limit_usd
+    if limit is None:
+        return {}
+    nano_usd = round(limit * 1_000_000_000)
+    return {(provider, _ACCOUNT): nano_usd for provider in ("anthropic", "openai")}
+
+
 def rules(config: Settings, *tiers: Tier) -> Rules:
     """What is admitted at these tiers."""
     return Rules(
@@ -103,6 +115,8 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
         attached_bytes_max=config.attached_bytes_max if config.storage else None,
         models_allowed=config.models_allowed,
         receivers=frozenset(config.webhooks),
+        daily_limits=daily_limits(),
+        prices=PriceRules(overrides=config.price_overrides, unknown=config.price_ceiling),
         tiers=frozenset(tiers),
         workloads=workloads.read(config.workloads) if config.workloads is not None else None,
     )
@@ -130,7 +144,12 @@ def packer() -> Packer:
             inputs_max=most.inputs_max,
         )
     patience = Patience(linger=config.linger, due_margin=config.due_margin)
-    return Packer(engine=engine(), limits=most_by_provider, patience=patience)
+    return Packer(
+        engine=engine(),
+        limits=most_by_provider,
+        patience=patience,
+        daily_limits=daily_limits(),
+    )
 
 
 @cache
@@ -305,6 +324,7 @@ def near_real_time(app: Celery, wake_completion: Callable[[], None]) -> NearReal
             shows_text=config.progress_text,
         ).of,
         wake_completion=wake_completion,
+        daily_limits=daily_limits(),
     )
 
 
@@ -326,6 +346,7 @@ def direct_answer() -> DirectAnswer:
         rules=rules(config, Tier.SYNC),
         overrides=config.price_overrides,
         timeout_s=config.sync_timeout_s,
+        guard=SpendGuard(engine=engine(), daily_limits=daily_limits()),
     )
 
 

@@ -17,6 +17,7 @@
         ├── IdempotencyConflict
         ├── JobExpired
         ├── JobCancelled
+        ├── SpendLimitReached  the account may spend no more today; repeat it tomorrow (UTC)
         └── AnswerLost         nobody knows whether it was answered; repeating may pay again
 
 Celery's JSON backend rebuilds an exception as `cls(*args)` from a module that is already imported.
@@ -201,6 +202,10 @@ class JobCancelled(JobFailed):
     """The job was cancelled before it was answered."""
 
 
+class SpendLimitReached(JobFailed):
+    """The account's daily limit does not allow a call that a user waits for. Nothing was asked."""
+
+
 class AnswerLost(JobFailed):
     """A direct call was cut off: it may have been answered and paid for. Repeating may pay again."""
 
@@ -211,6 +216,7 @@ _CLASSES: Final[dict[str, type[JobFailed]]] = {
     "expired": JobExpired,
     "cancelled": JobCancelled,
     "answer_lost": AnswerLost,
+    "spend_limit_reached": SpendLimitReached,
     "invalid_request": RequestRejected,
     "invalid_request_error": RequestRejected,
 }

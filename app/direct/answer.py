@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
 from app.direct.record import Recorder
+from app.direct.spend import Reservation, SpendGuard
 from app.ledger.direct import Billed, DirectRecord
 from app.policy import admission, ends, flaws
 from app.policy.admission import JobDraft, Refusal
@@ -40,6 +41,10 @@ class Call:
     kwargs: Mapping[str, Any]
 
 
+class _OverLimit:
+    """The account may not spend as much today; nothing was asked."""
+
+
 class DirectAnswer:
     """Answers direct calls. Stateless between calls; shared by all threads of a worker."""
 
@@ -53,6 +58,7 @@ class DirectAnswer:
         rules: Rules,
         overrides: Overrides,
         timeout_s: float,
+        guard: SpendGuard,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._providers = providers
@@ -62,6 +68,7 @@ class DirectAnswer:
         self._rules = rules
         self._overrides = overrides
         self._timeout_s = timeout_s
+        self._guard = guard
         self._sleep = sleep
 
     def answer(self, call: Call) -> End:
@@ -93,19 +100,44 @@ class DirectAnswer:
         until = time.monotonic() + self._timeout_s
         ended: Outcome | None = None
         billed: list[Billed | None] = []
+        reserved: list[Reservation] = []
         while True:
-            reply = self._try(provider, draft, request, until)
+            reply = self._within_limit(provider, draft, request, until, reserved)
             if not isinstance(reply, Direct):
                 # An answer that is not what was asked for is still more than none.
                 return (
                     _cut_off(reply, draft)
                     if ended is None
-                    else self._end(call, draft, ended, billed)
+                    else self._end(call, draft, ended, billed, reserved)
                 )
             ended = flaws.checked(reply.outcome, draft.answer_schema)
             billed.append(self._bill(draft, ended))
             if not _again(draft, ended, len(billed)) or time.monotonic() >= until:
-                return self._end(call, draft, ended, billed)
+                return self._end(call, draft, ended, billed, reserved)
+
+    def _within_limit(
+        self,
+        provider: Provider,
+        draft: JobDraft,
+        request: bytes,
+        until: float,
+        reserved: list[Reservation],
+    ) -> DirectReply | _OverLimit:
+        """One reply, reserved before and noted in `reserved` if it was answered."""
+        reservation = self._guard.take(draft)
+        if reservation is None:
+            return _OverLimit()
+        reply = self._try(provider, draft, request, until)
+        match reply:
+            case Direct():
+                reserved.append(reservation)
+            case NotTaken() | LaneClosed():
+                self._guard.give_back(draft, reservation)
+            case Ambiguous():
+                pass  # it may have been paid for, and stays counted
+            case _:
+                assert_never(reply)
+        return reply
 
     def _try(
         self, provider: Provider, draft: JobDraft, request: bytes, until: float
@@ -139,7 +171,12 @@ class DirectAnswer:
             self._sleep(min(wait_s, _LIMIT_LOOK_S))
 
     def _end(
-        self, call: Call, draft: JobDraft, outcome: Outcome, billed: Sequence[Billed | None]
+        self,
+        call: Call,
+        draft: JobDraft,
+        outcome: Outcome,
+        billed: Sequence[Billed | None],
+        reserved: Sequence[Reservation],
     ) -> End:
         record = DirectRecord(
             task_id=call.task_id,
@@ -147,6 +184,8 @@ class DirectAnswer:
             outcome=outcome,
             attempts=tuple(billed),
             ended_at=datetime.now(UTC),
+            reserved_nano_usd=sum(one.nano_usd for one in reserved),
+            reserved_at=next((one.at for one in reserved), None),
         )
         self._recorder.record(record)
         return ends.of_job(record.job_end(), draft.on_failure)
@@ -166,8 +205,11 @@ def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:
     return draft.on_failure is OnFailure.RETRY and failed and attempts < draft.attempts_max
 
 
-def _cut_off(reply: NotTaken | LaneClosed | Ambiguous, draft: JobDraft) -> End:
+def _cut_off(reply: NotTaken | LaneClosed | Ambiguous | _OverLimit, draft: JobDraft) -> End:
     match reply:
+        case _OverLimit():
+            message = f"account {draft.account!r} at {draft.provider} may spend no more today (UTC)"
+            return _failed("spend_limit_reached", message, draft.on_failure, retryable=True)
         case NotTaken():
             return _failed("not_taken", reply.reason, draft.on_failure, retryable=True)
         case LaneClosed():

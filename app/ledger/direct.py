@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import schema
+from app.ledger import schema, spending
 from app.ledger.moves import result_id, written_tool_calls
 from app.policy.admission import JobDraft
 from app.policy.ends import JobEnd
@@ -42,10 +42,29 @@ class DirectRecord:
     #: Every attempt in order, at least one; None for what was not billed.
     attempts: tuple[Billed | None, ...]
     ended_at: datetime
+    #: What was reserved for it before it was made.
+    reserved_nano_usd: int = 0
+    reserved_at: datetime | None = None
 
     def rows(self) -> Rows:
         """The rows to insert, by table: plain values, so that they can wait outside the ledger."""
-        return {"job": [self._job()], "ticket": [self._ticket()], "charge": self._charges()}
+        return {
+            "job": [self._job()],
+            "ticket": [self._ticket()],
+            "charge": self._charges(),
+            "spend": [self._spend()],
+        }
+
+    def _spend(self) -> dict[str, Any]:
+        """What the charges add to the day beyond the reservation; an unknown price costs the ceiling."""
+        ceiling = self.draft.ceiling_nano_usd
+        costs = [ceiling if one.nano_usd is None else one.nano_usd for one in self.attempts if one]
+        return {
+            "provider": self.draft.provider,
+            "account": self.draft.account,
+            "nano_usd": sum(costs) - self.reserved_nano_usd,
+            "at": (self.reserved_at or self.ended_at).isoformat(),
+        }
 
     def job_end(self) -> JobEnd:
         """How the job ended, as its caller is told."""
@@ -150,11 +169,19 @@ def _answered(answer: Answered) -> dict[str, Any]:
 
 def insert_rows(connection: Connection, rows: Rows) -> None:
     """Record one direct call. May be repeated without effect."""
-    for name in ("job", "ticket", "charge"):
-        for row in rows.get(name) or ():
+    inserted = {
+        name: sum(
             connection.execute(
                 insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
-            )
+            ).rowcount
+            for row in rows.get(name) or ()
+        )
+        for name in ("job", "ticket", "charge")
+    }
+    # The ticket is this very call's: it is new once.
+    for row in (rows.get("spend") or ()) if inserted["ticket"] else ():
+        at = datetime.fromisoformat(row["at"])
+        spending.add(connection, **{**row, "at": at})
 
 
 def find(connection: Connection, job_id: UUID) -> tuple[bytes, JobEnd | None] | None:

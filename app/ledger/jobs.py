@@ -77,7 +77,7 @@ def _known(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[byte
 def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
     same = (
         "id tenant endpoint provider account model key fingerprint workload subject tier request "
-        "request_bytes request_tokens request_inputs prefix_digest as_of published_at ready_at due_at effective_for_s attempts_max "
+        "request_bytes request_tokens request_inputs ceiling_nano_usd prefix_digest as_of published_at ready_at due_at effective_for_s attempts_max "
         "on_lost on_failure answer_schema"
     )
     row = {name: getattr(draft, name) for name in same.split()}

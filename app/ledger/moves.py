@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, text
 
-from app.ledger import notifications
+from app.ledger import notifications, spending
 from app.policy.lifecycle import Fail, GiveBack, JobState, Move, Retry, Succeed
 from app.policy.outcomes import Answered
 
@@ -139,6 +139,7 @@ def take_off(
             "at": at,
         },
     )
+    spending.reserve(connection, taken)
     _record(connection, [("opened", job, number, None) for job, number in taken.items()], at)
     return taken
 
@@ -165,6 +166,7 @@ def apply(
         connection.execute(_READY_TICKETS, {"ids": ended, "at": at})
         notifications.stage(connection, ended, at=at)
     _close_attempts(connection, applied, at)
+    spending.release(connection, {move.job_id: move.attempt for move in applied})
     _record(connection, [_event(move) for move in applied], at)
     return moved
 

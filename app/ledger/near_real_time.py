@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from app.ledger import moves, settling
+from app.ledger import moves, settling, spending
 from app.policy.judging import Judged
 from app.policy.lifecycle import Fail, JobState, Retry
 from app.policy.settling import Standing
@@ -55,7 +55,22 @@ def waiting(connection: Connection, *, at: datetime) -> list[Waiting]:
     return [Waiting(row.provider, row.account, row.request_tokens) for row in rows]
 
 
-def claim(connection: Connection, *, provider: str, account: str, at: datetime) -> Claimed | None:
+@dataclass(frozen=True, slots=True)
+class OverLimit:
+    """The account's oldest job would go over what it may spend today."""
+
+    #: Whether it is the first today.
+    first: bool
+
+
+def claim(
+    connection: Connection,
+    *,
+    provider: str,
+    account: str,
+    at: datetime,
+    limit_nano_usd: int | None = None,
+) -> Claimed | OverLimit | None:
     """Open an attempt of the account's oldest job; None where others have taken them all."""
     row = connection.execute(
         text("""
@@ -71,6 +86,17 @@ def claim(connection: Connection, *, provider: str, account: str, at: datetime) 
     ).one_or_none()
     if row is None:
         return None
+    may = spending.affordable(
+        connection,
+        [row.id],
+        provider=provider,
+        account=account,
+        tier=Tier.NEAR_REAL_TIME,
+        limit_nano_usd=limit_nano_usd,
+        at=at,
+    )
+    if not may:
+        return OverLimit(spending.held_now(connection, provider=provider, account=account, at=at))
     taken = moves.take_off(
         connection, [row.id], tier=Tier.NEAR_REAL_TIME, submission_id=None, at=at
     )
@@ -97,8 +123,9 @@ def claim(connection: Connection, *, provider: str, account: str, at: datetime) 
 
 def settle(connection: Connection, judged: Judged, *, at: datetime) -> bool:
     """Book the line and move the job; False where the job had been given up for lost meanwhile."""
+    moved = bool(moves.apply(connection, [judged.move], at=at))
     settling.book(connection, [judged.charge] if judged.charge is not None else [], at=at)
-    return bool(moves.apply(connection, [judged.move], at=at))
+    return moved
 
 
 def give_up_lost(

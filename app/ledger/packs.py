@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, insert, text
 
-from app.ledger import moves, schema
+from app.ledger import moves, schema, spending
 from app.policy.lifecycle import SubmissionState
 from app.policy.names import submission_token
 from app.policy.packing import Candidate, LaneKey, PackPlan
@@ -59,14 +59,25 @@ def candidates(
     return found
 
 
-def make(connection: Connection, plan: PackPlan, *, at: datetime) -> UUID | None:
+def make(
+    connection: Connection, plan: PackPlan, *, at: datetime, limit_nano_usd: int | None = None
+) -> UUID | None:
     """Record a pack, its first submission and an attempt of each job, in one transaction.
 
-    Jobs that stopped waiting meanwhile are left out; None where none is left. The partial unique
+    Jobs that stopped waiting meanwhile are left out, and so are those that would take the account over
+    what it may spend today; None where none is left. The partial unique
     index on live items refuses a job that is in another live pack.
     """
     pack_id, submission_id = uuid4(), uuid4()
-    ids = [candidate.job_id for candidate in plan.jobs]
+    ids = spending.affordable(
+        connection,
+        [candidate.job_id for candidate in plan.jobs],
+        provider=plan.lane.provider,
+        account=plan.lane.account,
+        tier=Tier.BATCH,
+        limit_nano_usd=limit_nano_usd,
+        at=at,
+    )
     taken = moves.take_off(connection, ids, tier=Tier.BATCH, submission_id=submission_id, at=at)
     ordered = [job_id for job_id in ids if job_id in taken]
     if not ordered:

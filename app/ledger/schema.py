@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -78,6 +79,8 @@ job = Table(
     Column("request_tokens", Integer, nullable=False),
     #: Inputs, where the provider limits a batch by them (embeddings); else 1.
     Column("request_inputs", Integer, nullable=False, server_default="1"),
+    #: What one attempt costs at most at the sync tier.
+    Column("ceiling_nano_usd", BigInteger, nullable=False, server_default="0"),
     #: Digest of what prompts of a kind share (system, tools): packs are ordered by it for the cache.
     Column("prefix_digest", LargeBinary, nullable=False),
     #: The moment the input was true, by the caller's word. Freshness counts from here.
@@ -380,6 +383,8 @@ attempt = Table(
     Column("provider_request_id", Text),
     _at("opened_at", nullable=False),
     _at("settled_at"),
+    #: Counted in `spend` for the day of `opened_at` until the attempt ends; kept where it was lost.
+    Column("reserved_nano_usd", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("job_id", "number"),
 )
 
@@ -403,6 +408,19 @@ charge = Table(
     Column("nano_usd", BigInteger),
     _at("booked_at", nullable=False),
     PrimaryKeyConstraint("source", "line"),
+)
+
+#: What attempts opened on a UTC day have cost and may still cost.
+spend = Table(
+    "spend",
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("nano_usd", BigInteger, nullable=False),
+    #: When the limit first held a job back; None where it has not.
+    _at("held_at"),
+    PrimaryKeyConstraint("provider", "account", "day"),
 )
 
 #: A mail or webhook to be delivered: staged with the end it tells of, sent afterwards.

@@ -85,7 +85,6 @@ def settle(
 
     A charge is booked even where its job has long ended: the provider billed it.
     """
-    book(connection, charges, at=at)
     closed = connection.execute(
         text("""
             UPDATE pack_item SET active = false
@@ -95,15 +94,21 @@ def settle(
         {"pack_id": pack_id, "ids": [move.job_id for move in decided]},
     )
     first = set(closed.scalars())
-    return moves.apply(connection, [move for move in decided if move.job_id in first], at=at)
+    moved = moves.apply(connection, [move for move in decided if move.job_id in first], at=at)
+    book(connection, charges, at=at)
+    return moved
 
 
 def book(connection: Connection, charges: Sequence[Charge], *, at: datetime) -> None:
-    """Book billed lines; one that is booked already stays as it is."""
+    """Book billed lines; one that is booked already stays as it is.
+
+    Each counts for the day on which its attempt was opened; an unknown price as the job's ceiling.
+    """
     if not charges:
         return
     connection.execute(
         text("""
+            WITH booked AS (
             INSERT INTO charge (source, line, provider, account, tenant, job_id, model, batch, usage,
                                 nano_usd, booked_at)
             SELECT m.source, m.line, m.provider, m.account, job.tenant, m.job_id, m.model, m.batch,
@@ -115,6 +120,18 @@ def book(connection: Connection, charges: Sequence[Charge], *, at: datetime) -> 
             ) AS m(source, line, provider, account, job_id, model, batch, usage, nano_usd)
             LEFT JOIN job ON job.id = m.job_id
             ON CONFLICT DO NOTHING
+            RETURNING provider, account, job_id, nano_usd
+            )
+            INSERT INTO spend (provider, account, day, nano_usd)
+            SELECT booked.provider, booked.account,
+                   (COALESCE(attempt.opened_at, :at) AT TIME ZONE 'UTC')::date,
+                   sum(COALESCE(booked.nano_usd, job.ceiling_nano_usd, 0))
+            FROM booked
+            LEFT JOIN job ON job.id = booked.job_id
+            LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (provider, account, day)
+            DO UPDATE SET nano_usd = spend.nano_usd + EXCLUDED.nano_usd
         """),
         {
             "sources": [charge.source for charge in charges],

@@ -5,6 +5,7 @@ dies in between leaves an attempt that nobody settles; past the longest possible
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from sqlalchemy.exc import DBAPIError
 
 from app.ledger import engine as ledger
 from app.ledger import near_real_time, submissions
-from app.ledger.near_real_time import Claimed
+from app.ledger.near_real_time import Claimed, OverLimit
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge, Judged
 from app.policy.lifecycle import Fail, GiveBack, JobState, Retry
 from app.policy.outcomes import Rejected, Transient
+from app.policy.spending import DailyLimits, dollars
 from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
@@ -35,6 +37,8 @@ _LOST_MARGIN: Final = timedelta(seconds=30)
 #: A wait for the rate limit is looked at again at least this often.
 _LIMIT_LOOK_S: Final = 1.0
 _BUSY_S: Final = 5.0
+#: How often an account that has spent its limit is looked at again.
+_HELD_LOOK_S: Final = 5.0
 #: How often calls of dead workers are looked for.
 _LOST_EVERY_S: Final = 10.0
 
@@ -61,6 +65,7 @@ class NearRealTime:
         stamina: Stamina,
         watch: Callable[[UUID], Callable[[str], None]],
         wake_completion: Callable[[], None],
+        daily_limits: DailyLimits | None = None,
     ) -> None:
         self._engine = engine
         self._providers = providers
@@ -70,6 +75,9 @@ class NearRealTime:
         self._stamina = stamina
         self._watch = watch
         self._wake_completion = wake_completion
+        self._daily_limits = daily_limits or {}
+        #: When an account that has spent its limit is looked at again, by the monotonic clock.
+        self._held_until_s: dict[Account, float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Answer until `stop` is set; calls under way are finished first."""
@@ -88,6 +96,8 @@ class NearRealTime:
             if (candidate.provider, candidate.account) not in self._providers:
                 continue
             account = Account(provider=candidate.provider, account=candidate.account)
+            if time.monotonic() < self._held_until_s.get(account, 0.0):
+                continue
             wait_s = self._limits.take(account, tokens=candidate.tokens, user_waits=False)
             if wait_s > 0:
                 waits.append(min(wait_s, _LIMIT_LOOK_S))
@@ -124,13 +134,28 @@ class NearRealTime:
             return _OUTAGE_S
 
     def _claim(self, account: Account) -> Claimed | None:
+        limit = self._daily_limits.get((account.provider, account.account))
         with self._engine.begin() as connection:
-            return near_real_time.claim(
+            claimed = near_real_time.claim(
                 connection,
                 provider=account.provider,
                 account=account.account,
                 at=ledger.now(connection),
+                limit_nano_usd=limit,
             )
+        if not isinstance(claimed, OverLimit):
+            return claimed
+        self._held_until_s[account] = time.monotonic() + _HELD_LOOK_S
+        if claimed.first and limit is not None:
+            tell(
+                "spend_held",
+                warning=True,
+                provider=account.provider,
+                account=account.account,
+                limit=dollars(limit),
+                remedy="its jobs wait for the next day (UTC), or for a higher daily limit",
+            )
+        return None
 
     def _answer(self, claimed: Claimed, account: Account) -> None:
         provider = self._providers[account.provider, account.account]

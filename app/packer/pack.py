@@ -5,19 +5,28 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, moves, packs
+from app.ledger import locks, moves, packs, spending
 from app.observe.log import tell
 from app.policy.lifecycle import Fail, JobState
 from app.policy.packing import Candidate, Limits, PackPlan, Patience, plan
+from app.policy.spending import DailyLimits, dollars
 
 
 class Packer:
     """Divides what waits into packs. Safe to repeat, to interrupt and to run twice at once."""
 
-    def __init__(self, *, engine: Engine, limits: Mapping[str, Limits], patience: Patience) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        limits: Mapping[str, Limits],
+        patience: Patience,
+        daily_limits: DailyLimits | None = None,
+    ) -> None:
         self._engine = engine
         self._limits = limits
         self._patience = patience
+        self._daily_limits = daily_limits or {}
         self._told: set[str] = set()
 
     def run(self) -> int:
@@ -52,7 +61,20 @@ class Packer:
     def _make(self, planned: PackPlan) -> bool:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
-            submission_id = packs.make(connection, planned, at=now)
+            limit = self._daily_limits.get((planned.lane.provider, planned.lane.account))
+            submission_id = packs.make(connection, planned, at=now, limit_nano_usd=limit)
+            held = spending.held_now(
+                connection, provider=planned.lane.provider, account=planned.lane.account, at=now
+            )
+        if held and limit is not None:
+            tell(
+                "spend_held",
+                warning=True,
+                provider=planned.lane.provider,
+                account=planned.lane.account,
+                limit=dollars(limit),
+                remedy="its jobs wait for the next day (UTC), or for a higher daily limit",
+            )
         if submission_id is not None:
             tell(
                 "packed",

@@ -62,6 +62,8 @@ class JobDraft:
     request_tokens: int
     #: Inputs for a provider that limits a batch by them; 1 for anything but embeddings.
     request_inputs: int
+    #: What one attempt costs at most at the sync tier.
+    ceiling_nano_usd: int = 0
     prefix_digest: bytes
     as_of: datetime
     published_at: datetime
@@ -200,6 +202,10 @@ def _draft(
         due_at = published_at + timedelta(seconds=options.deadline_s)
     fingerprint = canonical.fingerprint(endpoint, canonical.encode(dict(request)))
     answer_schema = checks.schema(options)
+    request_tokens = (
+        len(encoded) // _BYTES_PER_TOKEN + 1 + sum(one.tokens for one in weighed.references)
+    )
+    account = options.account or "default"
     return JobDraft(
         id=job_id(
             tenant=options.tenant, endpoint=endpoint, key=options.idempotency_key, task_id=task_id
@@ -207,7 +213,7 @@ def _draft(
         tenant=options.tenant,
         endpoint=endpoint,
         provider=PROVIDERS[endpoint],
-        account=options.account or "default",
+        account=account,
         model=str(request["model"]),
         key=options.idempotency_key,
         fingerprint=fingerprint,
@@ -216,10 +222,16 @@ def _draft(
         tier=options.tier,
         request=encoded,
         request_bytes=len(encoded) + sum(one.written_bytes for one in weighed.references),
-        request_tokens=len(encoded) // _BYTES_PER_TOKEN
-        + 1
-        + sum(one.tokens for one in weighed.references),
+        request_tokens=request_tokens,
         request_inputs=shapes.inputs_count(endpoint, request),
+        ceiling_nano_usd=checks.require_affordable(
+            request,
+            rules,
+            provider=PROVIDERS[endpoint],
+            account=account,
+            tier=options.tier,
+            input_tokens=request_tokens,
+        ),
         prefix_digest=shapes.prefix_digest(endpoint, request),
         as_of=options.as_of or published_at,
         published_at=published_at,

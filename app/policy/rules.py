@@ -1,12 +1,13 @@
 """What a deployment admits, and the checks of a call against it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.policy import attachments, canonical, webhooks
 from app.policy.attachments import Weighed
 from app.policy.flaws import require_schema
+from app.policy.spending import DailyLimits, PriceRules, at_tier, ceiling, dollars
 from unhurried.contract import JobOptions, Tier, WebhookNotice
 from unhurried.workloads import Workload
 
@@ -24,6 +25,9 @@ class Rules:
     workloads: Mapping[str, Workload] | None = None
     #: Receivers of webhooks that are set up.
     receivers: frozenset[str] = frozenset()
+    #: What an account may spend in a day, where it is limited.
+    daily_limits: DailyLimits = field(default_factory=dict)
+    prices: PriceRules = field(default_factory=PriceRules)
     #: Tiers that a message on the pump's queues may ask for.
     tiers: frozenset[Tier] = frozenset({Tier.BATCH})
 
@@ -108,6 +112,29 @@ def weigh(request: Mapping[str, Any], rules: Rules) -> Weighed:
                 "too_large",
             )
     return weighed
+
+
+def require_affordable(
+    request: Mapping[str, Any],
+    rules: Rules,
+    *,
+    provider: str,
+    account: str,
+    tier: Tier,
+    input_tokens: int,
+) -> int:
+    """What an attempt costs at most at the sync tier. Raises Refused where no day allows as much."""
+    most = ceiling(
+        provider, str(request["model"]), request, input_tokens=input_tokens, rules=rules.prices
+    )
+    limit = rules.daily_limits.get((provider, account))
+    if limit is not None and at_tier(most, tier) > limit:
+        raise Refused(
+            f"the call may cost {dollars(at_tier(most, tier))} and account {account!r} may spend "
+            f"{dollars(limit)} a day: lower its token limit, or raise the account's",
+            "over_daily_limit",
+        )
+    return most
 
 
 def schema(options: JobOptions) -> bytes | None:

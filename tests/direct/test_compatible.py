@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 
 from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
+from app.direct.spend import SpendGuard
 from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission
@@ -88,6 +89,7 @@ def at_once(
         rules=RULES,
         overrides={},
         timeout_s=20,
+        guard=SpendGuard(engine=engine, daily_limits={}),
     )
 
 

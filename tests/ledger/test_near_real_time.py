@@ -17,7 +17,9 @@ def claim(engine: Engine) -> near_real_time.Claimed | None:
     """Claim one job, in a transaction of its own."""
     with engine.begin() as connection:
         now = ledger.now(connection)
-        return near_real_time.claim(connection, provider="anthropic", account="default", at=now)
+        found = near_real_time.claim(connection, provider="anthropic", account="default", at=now)
+    assert not isinstance(found, near_real_time.OverLimit)
+    return found
 
 
 def ends(engine: Engine) -> dict[str, tuple[str, str | None]]:

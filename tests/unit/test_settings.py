@@ -41,5 +41,22 @@ def test_a_key_never_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     Printing the settings shows no secret.
     """
     monkeypatch.setenv("UNHURRIED_OPENAI_API_KEY", "sk-canary")
+    monkeypatch.setenv("UNHURRIED_DAILY_LIMIT_USD", "5")
 
     assert "canary" not in repr(Settings())
+
+
+@pytest.mark.parametrize("provider", ["ANTHROPIC", "OPENAI"])
+def test_a_key_that_can_cost_money_needs_a_daily_limit(
+    monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    """
+    Without a limit the service does not start; the simulator on this machine needs none.
+    """
+    monkeypatch.setenv(f"UNHURRIED_{provider}_API_KEY", "key")
+
+    with pytest.raises(ValidationError, match="set UNHURRIED_DAILY_LIMIT_USD"):
+        Settings()
+    monkeypatch.setenv(f"UNHURRIED_{provider}_BASE_URL", "http://127.0.0.1:8000/v1")
+
+    assert Settings().daily_limit_usd is None
