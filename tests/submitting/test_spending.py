@@ -119,7 +119,7 @@ def test_a_runaway_loop_spends_at_most_the_limit(
     By the provider's books a day costs no more than its limit, and nearly as much; the rest waits,
     no job fails, and ops are told once.
     """
-    run_away(road, capsys, jobs_count=500, limit_nano_usd=LIMIT_NANO_USD)
+    run_away(road, capsys, jobs_count=1_500, limit_nano_usd=LIMIT_NANO_USD)
 
 
 def run_away(
