@@ -25,6 +25,7 @@ from unhurried.contract import (
 from unhurried.envelopes import Envelopes
 from unhurried.errors import CallError
 from unhurried.options import split
+from unhurried.presence import require_served
 from unhurried.run_wire import parts_key, run_key
 
 #: Parts of one round trip, and bytes of messages after which it goes early: what publishing holds in
@@ -98,6 +99,7 @@ class Publisher:
         require_workable(self._app)
         producers: Any = self._app.producer_pool
         with redis_answers(_AGAIN):
+            require_served(self._app)
             producer = producers.acquire(block=True)
         try:
             with redis_answers(_AGAIN):

@@ -12,6 +12,7 @@ import redis
 
 from tests.client.apps import calling
 from unhurried import CallerMisconfigured, __version__, messages
+from unhurried.bulk import item
 from unhurried.checks import findings
 from unhurried.contract import SERVICE_KEY, Presence
 
@@ -66,6 +67,15 @@ def present(client: redis.Redis, key_prefix: str) -> None:
     client.set(SERVICE_KEY, Presence(key_prefix=key_prefix).model_dump_json())
 
 
+def _one() -> None:
+    messages.delay(**SAY)
+
+
+def _run() -> None:
+    parts = {"model": "m", "max_tokens": 9, "messages": []}
+    messages.bulk([item(parts)], tier="batch")
+
+
 def test_a_prefix_that_is_not_the_services_is_refused(
     redis_url: str, redis_client: redis.Redis
 ) -> None:
@@ -73,8 +83,9 @@ def test_a_prefix_that_is_not_the_services_is_refused(
     present(redis_client, "theirs:")
     options = {"global_keyprefix": "mine:"}
     settings = {"broker_transport_options": options, "result_backend_transport_options": options}
-    with calling(redis_url, **settings), pytest.raises(CallerMisconfigured) as refused:
-        messages.delay(**SAY)
+    for publish in (_one, _run):
+        with calling(redis_url, **settings), pytest.raises(CallerMisconfigured) as refused:
+            publish()
     assert refused.value.setting == PREFIX
     assert "'theirs:'" in refused.value.remedy
     assert redis_client.keys() == [SERVICE_KEY.encode()]
