@@ -22,7 +22,7 @@ from rich.console import Console
 from app.ledger import engine as ledger
 from dev.demo import documents, show, tally
 from dev.demo.asking import agree_to_cost
-from dev.demo.plan import WEBHOOKS, Plan, make
+from dev.demo.plan import EMBEDDING_MODEL, WEBHOOKS, Plan, make
 from dev.demo.receiving import Receiving
 from dev.demo.tally import CallerLog
 from dev.demo.watch import watch
@@ -73,7 +73,7 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(str(error)) from None
     providers = [wishes.provider] if wishes.provider else ["anthropic", "openai"]
-    plan = make(texts, providers)
+    plan = make(texts, providers, simulated=wishes.provider is None)
     if wishes.provider:
         agree_to_cost(plan, wishes.provider, _MODELS[wishes.provider], console)
     receiving = Receiving.make()
@@ -128,7 +128,8 @@ def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outc
     done = watch(
         engine,
         console,
-        lambda: _all_happened(log, stack.mails, asking),
+        lambda: _all_happened(log, stack.mails, asking, plan),
+        log.progress,
         within_s=_REAL_WITHIN_S if real else _WITHIN_S,
     )
     seconds = time.monotonic() - started
@@ -143,11 +144,12 @@ def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outc
     return show.Outcome(report=report, log=log, mails=stack.mails, complete=done)
 
 
-def _all_happened(log: CallerLog, mails: Path, asking: Process) -> bool:
+def _all_happened(log: CallerLog, mails: Path, asking: Process, plan: Plan) -> bool:
     if not asking.alive and asking.wait(within_s=1) != 0:
         asking.require_alive()
     told = len(log.webhooks()) >= WEBHOOKS and any(mails.glob("*.eml"))
-    return bool(log.events("body")) and bool(log.events("errback")) and told
+    events = ["body", "errback", "filed", *(["index"] if plan.embeds else [])]
+    return told and not asking.alive and all(log.events(name) for name in events)
 
 
 def _caller(stack: Stack, name: str, arguments: list[str]) -> Process:
@@ -165,7 +167,8 @@ def _caller(stack: Stack, name: str, arguments: list[str]) -> Process:
 
 
 def _caller_environment() -> dict[str, str]:
-    return {f"DEMO_{name.upper()}_MODEL": model for name, model in _MODELS.items()}
+    models = {**_MODELS, "embedding": EMBEDDING_MODEL}
+    return {f"DEMO_{name.upper()}_MODEL": model for name, model in models.items()}
 
 
 def _linger(console: Console, *, keep: bool) -> None:

@@ -38,6 +38,7 @@ def everything(outcome: Outcome, console: Console, *, flower_url: str) -> None:
         _result(bodies[0], console)
     _money(outcome.report, console)
     _told(outcome.report, console)
+    _watched(outcome, console)
     console.print(f"Flower: {flower_url}")
     if not outcome.complete:
         console.print("Not everything arrived in time; the logs are in .demo/logs", style="red")
@@ -99,3 +100,20 @@ def _told(report: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right")
     table.add_row(str(report["emails_received"]), str(report["webhooks_verified"]))
     console.print(table)
+
+
+def _watched(outcome: Outcome, console: Console) -> None:
+    """The report that a user watched, and what became of the documents' vectors."""
+    steps = "\n".join(line["text"] for line in outcome.log.events("progress"))
+    for filed in outcome.log.events("filed"):
+        console.print(
+            Panel(
+                f"{steps}\n\n{filed['output']}",
+                title="a near-real-time report, step by step",
+                title_align="left",
+            )
+        )
+    for index in outcome.log.events("index"):
+        console.print(
+            f"{index['documents']} documents embedded as {index['vectors']} vectors, at the batch tier"
+        )

@@ -30,6 +30,11 @@ class CallerLog:
         """The events whose signatures the caller's receiver verified, each once."""
         return list({line["id"]: line for line in self.events("webhook")}.values())
 
+    def progress(self) -> str:
+        """How far the report is that a user watches; empty before it has begun."""
+        told = self.events("progress")
+        return f"the report: {told[-1]['text']}" if told else ""
+
     def count(self, name: str) -> int:
         """How many lines of a kind there are."""
         return len(self.events(name))
@@ -80,6 +85,9 @@ def report(
         "errback_runs": log.count("errback"),
         "emails_received": len(list(mails.glob("*.eml"))),
         "webhooks_verified": len(log.webhooks()),
+        "documents_embedded": sum(line["documents"] for line in log.events("index")),
+        "report_steps": max((line["done"] for line in log.events("progress")), default=0),
+        "progress_seen": log.count("progress"),
         "cost_micro_usd": micro(charged),
         "sync_cost_micro_usd": micro(sum(one.sync_cost_nano_usd for one in spending.values())),
         "billed_micro_usd": billed["billed_micro_usd"] if billed is not None else None,

@@ -19,17 +19,30 @@ _LINE_EVERY_S: Final = 5.0
 _STATES: Final = ("waiting", "in_flight", "succeeded", "failed", "expired", "cancelled")
 
 
-def watch(engine: Engine, console: Console, done: Callable[[], bool], *, within_s: float) -> bool:
-    """Show how it goes until `done()`; False where `within_s` was over first."""
+def watch(
+    engine: Engine,
+    console: Console,
+    done: Callable[[], bool],
+    progress: Callable[[], str],
+    *,
+    within_s: float,
+) -> bool:
+    """Show how it goes until `done()`; False where `within_s` was over first.
+
+    `progress` says how far the canvas is that a user watches.
+    """
     until = time.monotonic() + within_s
     if console.is_terminal:
-        with Live(_picture(engine), console=console, refresh_per_second=4) as live:
+        with Live(_picture(engine, progress()), console=console, refresh_per_second=4) as live:
             while not done() and time.monotonic() < until:
                 time.sleep(_REFRESH_S)
-                live.update(_picture(engine))
+                live.update(_picture(engine, progress()))
         return done()
-    next_line = 0.0
+    next_line, told = 0.0, ""
     while not done() and time.monotonic() < until:
+        if progress() != told:
+            told = progress()
+            console.print(told)
         if time.monotonic() >= next_line:
             console.print(_line(engine))
             next_line = time.monotonic() + _LINE_EVERY_S
@@ -38,7 +51,7 @@ def watch(engine: Engine, console: Console, done: Callable[[], bool], *, within_
     return done()
 
 
-def _picture(engine: Engine) -> Group:
+def _picture(engine: Engine, progress: str) -> Group:
     with engine.connect() as connection:
         counts = views.job_counts(connection)
         batches = views.batches(connection, limit=10)
@@ -64,7 +77,7 @@ def _picture(engine: Engine) -> Group:
             str(batch.jobs_count),
             str(batch.settled_count),
         )
-    return Group(jobs, table, Text(f"paid so far: ${charged / 1e9:.6f}"))
+    return Group(jobs, table, Text(progress), Text(f"paid so far: ${charged / 1e9:.6f}"))
 
 
 def _line(engine: Engine) -> str:

@@ -1,4 +1,4 @@
-"""The caller's own tasks: a chord's body and its errback. They count their own runs."""
+"""The caller's own tasks: chord bodies, an errback, steps of a report. They count their own runs."""
 
 import json
 import os
@@ -31,6 +31,27 @@ def build_report(results: list[dict[str, Any]]) -> dict[str, int]:
         first=next(value for value, result in zip(results, parsed, strict=True) if result.ok),
     )
     return {"jobs": len(parsed), "failed": len(failed)}
+
+
+@app.task
+def build_index(results: list[dict[str, Any]]) -> int:
+    """Keep the vectors of every document."""
+    vectors = [vector for value in results for vector in Result.parse(value).vectors]
+    note("index", documents=len(results), vectors=len(vectors))
+    return len(vectors)
+
+
+@app.task
+def gather(text: str) -> str:
+    """The first step of the report: what is to be asked."""
+    return text
+
+
+@app.task
+def file_report(result: dict[str, Any]) -> str:
+    """The last step of the report."""
+    note("filed", output=Result.parse(result).output)
+    return "filed"
 
 
 @app.task
