@@ -6,8 +6,8 @@ dies in between leaves an attempt that nobody settles; past the longest possible
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -80,12 +80,15 @@ class NearRealTime:
         self._held_until_s: dict[Account, float] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Answer until `stop` is set; calls under way are finished first."""
+        """Answer until `stop` is set; calls under way are finished first.
+
+        Raises what ended a thread: a process that answers less and less must not look alive.
+        """
         with ThreadPoolExecutor(self._stamina.threads, "near-real-time") as pool:
-            for _ in range(self._stamina.threads):
-                pool.submit(self._loop, stop)
+            threads = [pool.submit(self._loop, stop) for _ in range(self._stamina.threads)]
             while not stop.wait(_LOST_EVERY_S):
                 self._guarded(self.give_up_lost)
+                _end_with(threads, stop)
 
     def answer_one(self) -> float:
         """Answer one job; seconds until the next look is worth while, 0 for at once."""
@@ -229,6 +232,13 @@ class NearRealTime:
                 return Judged(_lost(claimed, reply, now), None)
             case _:
                 assert_never(reply)
+
+
+def _end_with(threads: Sequence[Future[None]], stop: threading.Event) -> None:
+    for thread in threads:
+        if thread.done() and not stop.is_set():
+            stop.set()
+            thread.result()
 
 
 def _back(claimed: Claimed, ready_at: datetime) -> GiveBack:
