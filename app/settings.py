@@ -60,8 +60,11 @@ class Settings(BaseSettings):
 
     # Providers
     anthropic_api_key: SecretStr | None = None
+    #: Instead of the key: a file that is read again whenever it changes.
+    anthropic_api_key_file: Path | None = None
     anthropic_base_url: str | None = None
     openai_api_key: SecretStr | None = None
+    openai_api_key_file: Path | None = None
     openai_base_url: str | None = None
     connect_timeout_s: Seconds = 5
     #: Sending a body may take this long, and waiting for the reply as long again.
@@ -194,8 +197,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _spending_bounded(self) -> Self:
         keys = {
-            "anthropic": (self.anthropic_api_key, self.anthropic_base_url),
-            "openai": (self.openai_api_key, self.openai_base_url),
+            "anthropic": (
+                self.anthropic_api_key or self.anthropic_api_key_file,
+                self.anthropic_base_url,
+            ),
+            "openai": (self.openai_api_key or self.openai_api_key_file, self.openai_base_url),
         }
         for provider, (key, base_url) in keys.items():
             if key is not None and self.daily_limit_usd is None and not _is_own(base_url):

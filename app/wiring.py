@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import redis
 from celery import Celery
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from app.collector.bring_in import BringIn, Thoroughness
@@ -23,6 +25,7 @@ from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
+from app.keys import Key, KeyFile, given
 from app.ledger import engine as ledger
 from app.near_real_time.telling import Telling
 from app.near_real_time.worker import NearRealTime, Stamina
@@ -78,23 +81,32 @@ def providers() -> Mapping[tuple[str, str], Provider]:
         "create_timeout_s": config.create_timeout_s,
         "sync_timeout_s": config.sync_timeout_s,
     }
-    if config.anthropic_api_key is not None:
+    anthropic_key = _key(config.anthropic_api_key, config.anthropic_api_key_file)
+    if anthropic_key is not None:
         from app.providers.anthropic import AnthropicProvider  # noqa: PLC0415 - 70 MB of SDK
 
         found["anthropic", _ACCOUNT] = AnthropicProvider(
-            api_key=config.anthropic_api_key.get_secret_value(),
+            api_key=anthropic_key,
             base_url=config.anthropic_base_url,
             **common,
         )
-    if config.openai_api_key is not None:
+    openai_key = _key(config.openai_api_key, config.openai_api_key_file)
+    if openai_key is not None:
         from app.providers.openai import OpenAIProvider  # noqa: PLC0415 - 70 MB of SDK
 
         found["openai", _ACCOUNT] = OpenAIProvider(
-            api_key=config.openai_api_key.get_secret_value(),
+            api_key=openai_key,
             base_url=config.openai_base_url,
             **common,
         )
     return found
+
+
+def _key(key: SecretStr | None, file: Path | None) -> Key | None:
+    """A file wins: it is there to be replaced."""
+    if file is not None:
+        return KeyFile(file)
+    return given(key.get_secret_value()) if key is not None else None
 
 
 @cache

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator.books import PROVIDERS
+from simulator.keys import Keys
 from simulator.problems import REQUEST_ID, ProblemError, provider_of, written
 from simulator.store import Store
 
@@ -19,9 +20,12 @@ _ID_HEADERS: Final = {"anthropic": "request-id", "openai": "x-request-id"}
 class Courtesies:
     """ASGI middleware for everything under `/v1/`. Minutes are real ones: callers wait in real time."""
 
-    def __init__(self, app: ASGIApp, *, store: Store, requests_per_minute: int | None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, store: Store, keys: Keys, requests_per_minute: int | None
+    ) -> None:
         self._app = app
         self._store = store
+        self._keys = keys
         self._most = requests_per_minute
         self._served: dict[str, deque[float]] = {name: deque() for name in PROVIDERS}
 
@@ -45,8 +49,8 @@ class Courtesies:
 
     def _refusal(self, provider: str, connection: HTTPConnection) -> ProblemError | None:
         headers = connection.headers
-        if not headers.get("authorization") and not headers.get("x-api-key"):
-            message = "No API key was sent."
+        if not self._keys.takes(headers):
+            message = "No valid API key was sent."
             return ProblemError(401, "authentication_error", message, code="invalid_api_key")
         if self._most is None:
             return None

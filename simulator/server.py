@@ -11,6 +11,7 @@ from simulator import anthropic_shapes, openai_shapes
 from simulator.anthropic_wire import AnthropicWire
 from simulator.compatible_wire import CompatibleWire
 from simulator.courtesies import Courtesies
+from simulator.keys import Keys
 from simulator.mishandling import Mishandling
 from simulator.mishaps import Mishaps
 from simulator.openai_wire import OpenAIWire
@@ -40,6 +41,7 @@ def build(
 
     seed()
     mishaps = Mishaps()
+    keys = Keys()
     reports = Reports(store, {"anthropic": anthropic, "openai": openai}, reset=reset)
     return Starlette(
         routes=[
@@ -50,10 +52,11 @@ def build(
             *_models(lenient=store.lenient),
             *reports.routes(),
             *mishaps.routes(),
+            *keys.routes(),
         ],
         middleware=[
             Middleware(Mishandling, store=store, mishaps=mishaps),
-            Middleware(Courtesies, store=store, requests_per_minute=requests_per_minute),
+            Middleware(Courtesies, store=store, keys=keys, requests_per_minute=requests_per_minute),
         ],
         exception_handlers={
             ProblemError: answer,

@@ -37,6 +37,8 @@ class Pace:
 
     shortest: timedelta
     longest: timedelta
+    #: How long a paused lane rests before a look that succeeds resumes it.
+    rest: timedelta = timedelta(minutes=1)
 
 
 class Collector:
@@ -89,10 +91,42 @@ class Collector:
             case Unreachable():
                 self._later(submission, reply.reason, reply.retry_after_s)
             case LaneClosed():
+                self._pause(submission, reply)
                 self._later(submission, f"{reply.code}: {reply.message}", None)
             case _:
                 assert_never(reply)
         return False
+
+    def _pause(self, submission: Submission, reply: LaneClosed) -> None:
+        """A key that may not see the batch may not make another; the next good look resumes the lane."""
+        with self._engine.begin() as connection:
+            paused = submissions.pause_lane(
+                connection,
+                provider=submission.provider,
+                account=submission.account,
+                reason=f"{reply.code}: {reply.message}",
+                at=ledger.now(connection),
+            )
+        if paused:
+            tell(
+                "lane_paused",
+                warning=True,
+                provider=submission.provider,
+                account=submission.account,
+                code=reply.code,
+                remedy="mend the account's key; the lane resumes when it works, and no job has failed",
+            )
+
+    def _resume(self, submission: Submission) -> None:
+        with self._engine.begin() as connection:
+            resumed = submissions.resume_lane(
+                connection,
+                provider=submission.provider,
+                account=submission.account,
+                paused_before=ledger.now(connection) - self._pace.rest,
+            )
+        if resumed:
+            tell("lane_resumed", provider=submission.provider, account=submission.account)
 
     def _reported(self, submission: Submission, provider: Provider, report: BatchReport) -> bool:
         with self._engine.begin() as connection:
@@ -108,6 +142,7 @@ class Collector:
                 ended_at=report.ended_at,
                 poll_at=now + self._wait(now - submission.created_at),
             )
+        self._resume(submission)
         match report.phase:
             case Phase.RUNNING:
                 return False

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import anthropic
 import httpx2
 
+from app.keys import Key
 from app.policy.outcomes import Outcome
 from app.providers import (
     anthropic_batches,
@@ -68,7 +69,7 @@ class AnthropicProvider:
     def __init__(
         self,
         *,
-        api_key: str,
+        api_key: Key,
         base_url: str | None,
         deployment: str,
         connect_timeout_s: float,
@@ -81,7 +82,7 @@ class AnthropicProvider:
         self._base_url = base_url
         self._connect_timeout_s = connect_timeout_s
         self._create_timeout_s = create_timeout_s
-        self._asking = self._client(sync_timeout_s, follow_redirects=True)
+        self._kept = self._client(sync_timeout_s, follow_redirects=True)
 
     def write_body(
         self, requests: Iterable[tuple[str, Iterable[bytes]]], into: BinaryIO, *, endpoint: str
@@ -233,7 +234,7 @@ class AnthropicProvider:
 
     def close(self) -> None:
         """See `Provider`."""
-        self._asking.close()
+        self._kept.close()
 
     def _direct_options(self, timeout_s: float) -> Any:
         """The SDK's options of a direct call: sent once, to the address we know."""
@@ -243,9 +244,15 @@ class AnthropicProvider:
             "follow_redirects": False,
         }
 
+    @property
+    def _asking(self) -> anthropic.Anthropic:
+        """The client whose connections are kept, with the key as of now."""
+        self._kept.api_key = self._api_key()
+        return self._kept
+
     def _client(self, timeout_s: float, *, follow_redirects: bool) -> anthropic.Anthropic:
         return anthropic.Anthropic(
-            api_key=self._api_key,
+            api_key=self._api_key(),
             base_url=self._base_url,
             # Retries are ours: the SDK would repeat a create whose reply was lost, and pay twice.
             max_retries=0,

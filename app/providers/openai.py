@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 import httpx2
 import openai
 
+from app.keys import Key
 from app.providers import (
     downloads,
     lines,
@@ -82,7 +83,7 @@ class OpenAIProvider:
     def __init__(
         self,
         *,
-        api_key: str,
+        api_key: Key,
         base_url: str | None,
         deployment: str,
         connect_timeout_s: float,
@@ -95,7 +96,7 @@ class OpenAIProvider:
         self._base_url = base_url
         self._connect_timeout_s = connect_timeout_s
         self._create_timeout_s = create_timeout_s
-        self._asking = self._client(sync_timeout_s, follow_redirects=True)
+        self._kept = self._client(sync_timeout_s, follow_redirects=True)
 
     def write_body(
         self, requests: Iterable[tuple[str, Iterable[bytes]]], into: BinaryIO, *, endpoint: str
@@ -252,7 +253,7 @@ class OpenAIProvider:
 
     def close(self) -> None:
         """See `Provider`."""
-        self._asking.close()
+        self._kept.close()
 
     def _direct_options(self, timeout_s: float) -> Any:
         """The SDK's options of a direct call: sent once, to the address we know."""
@@ -262,9 +263,15 @@ class OpenAIProvider:
             "follow_redirects": False,
         }
 
+    @property
+    def _asking(self) -> openai.OpenAI:
+        """The client whose connections are kept, with the key as of now."""
+        self._kept.api_key = self._api_key()
+        return self._kept
+
     def _client(self, timeout_s: float, *, follow_redirects: bool) -> openai.OpenAI:
         return openai.OpenAI(
-            api_key=self._api_key,
+            api_key=self._api_key(),
             base_url=self._base_url,
             # Retries are ours: the SDK would repeat a create whose reply was lost, and pay twice.
             max_retries=0,

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
+from app.keys import given
 from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission
@@ -60,7 +61,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def providers(simulator: Simulator) -> Iterator[Providers]:
     """The server as the account's OpenAI."""
     provider = OpenAIProvider(
-        api_key="any",
+        api_key=given("any"),
         base_url=f"{simulator.url}{PREFIX}",
         deployment="dep123",
         connect_timeout_s=2,

@@ -106,7 +106,7 @@ class Road:
             engine=self.engine,
             providers=providers,
             bring_in=bring_in,
-            pace=Pace(shortest=MOMENT, longest=MOMENT),
+            pace=Pace(shortest=MOMENT, longest=MOMENT, rest=timedelta(0)),
             wake_completion=lambda: None,
         )
         self.strays = Strays(
