@@ -67,13 +67,15 @@ class Plan:
 def make(documents: Sequence[Document], providers: Sequence[str], *, simulated: bool) -> Plan:
     """One job a document; the failures spread over the whole."""
     step = max(len(documents) // FAILURES, 1)
-    bad = {index * step for index in range(FAILURES)}
+    # Of fewer, none would be left to be done.
+    bad = {index * step for index in range(FAILURES)} if len(documents) > FAILURES else set()
     jobs = [
         _job(document, providers[index % len(providers)], f"demo:{document.name}", bad=index in bad)
         for index, document in enumerate(documents)
     ]
+    last = min(len(documents), SMALL_JOBS) - 1
     small = [
-        _job(document, providers[0], f"demo:small:{document.name}", bad=index == 1)
+        _job(document, providers[0], f"demo:small:{document.name}", bad=index == last)
         for index, document in enumerate(documents[:SMALL_JOBS])
     ]
     return Plan(jobs, small, providers, simulated)

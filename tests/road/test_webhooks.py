@@ -99,6 +99,18 @@ def test_a_chains_end_tells_what_the_callers_task_counted(hooks: Hooks, inbox: I
     assert ("group.completed", 2, 0) == (event.type, event.data["jobs"], event.data["failed"])
 
 
+def test_a_run_tells_once_how_many(hooks: Hooks, inbox: Inbox) -> None:
+    """
+    By the id that its caller has, with its workload, when its last part has ended.
+    """
+    event = awaited(inbox, hooks["run"]["id"])
+
+    assert ("group.completed", "hooks", 3, 1, "partly") == (
+        event.type,
+        *(event.data[name] for name in ("workload", "jobs", "failed", "state")),
+    )
+
+
 def test_a_link_tells_of_the_job_it_is_linked_to(hooks: Hooks, inbox: Inbox) -> None:
     """
     By the id of the job's task, which the caller has.

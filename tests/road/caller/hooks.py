@@ -6,7 +6,7 @@ from typing import Any
 from celery import chain, chord
 
 from tasks import counts
-from unhurried import JobFailed, messages, responses, webhook
+from unhurried import JobFailed, item, messages, responses, webhook
 
 GOOD = "Tell me about hooks. A hook holds things."
 BAD = "[[sim:invalid]] Tell me nothing."
@@ -39,6 +39,16 @@ def started() -> dict[str, Any]:
     }
 
 
+def run() -> str:
+    """Publish three calls as one run, one of which cannot be done; its id."""
+    calls = [
+        item({"model": "gpt-5-mini", "input": f"{start} {number}"}, key=f"hooks:{number}")
+        for number, start in enumerate([GOOD, BAD, GOOD])
+    ]
+    told = webhook.to("crm")
+    return str(responses.bulk(calls, tier="batch", workload="hooks", notify=told).id)
+
+
 def outcome(result: Any) -> Any:
     """What the caller sees."""
     try:
@@ -49,8 +59,9 @@ def outcome(result: Any) -> Any:
 
 def main() -> None:
     """Publish, then wait."""
-    waiting = started()
-    print(json.dumps({name: outcome(result) for name, result in waiting.items()}))
+    waiting, run_id = started(), run()
+    found = {name: outcome(result) for name, result in waiting.items()}
+    print(json.dumps({**found, "run": {"id": run_id}}))
 
 
 if __name__ == "__main__":
