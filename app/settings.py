@@ -2,10 +2,8 @@
 
 from datetime import timedelta
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -19,6 +17,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import receivers
+from app.accounts import Account, is_own
+from app.accounts import read as read_accounts
 from app.receivers import Receiver
 from unhurried import storage
 
@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_api_key_file: Path | None = None
     openai_base_url: str | None = None
+    #: A TOML file of further accounts, by name (see docs/operating.md).
+    accounts: Annotated[
+        dict[Name, Account], NoDecode, BeforeValidator(read_accounts), Field(repr=False)
+    ] = {}
     connect_timeout_s: Seconds = 5
     #: Sending a body may take this long, and waiting for the reply as long again.
     create_timeout_s: Seconds = 120
@@ -204,7 +208,7 @@ class Settings(BaseSettings):
             "openai": (self.openai_api_key or self.openai_api_key_file, self.openai_base_url),
         }
         for provider, (key, base_url) in keys.items():
-            if key is not None and self.daily_limit_usd is None and not _is_own(base_url):
+            if key is not None and self.daily_limit_usd is None and not is_own(base_url):
                 msg = (
                     f"the key for {provider} can cost money: set UNHURRIED_DAILY_LIMIT_USD to what may "
                     "be spent in a day"
@@ -231,17 +235,6 @@ class Settings(BaseSettings):
     def spool_directory(self) -> Path:
         """Where packs and results are spooled; made when first used."""
         return self.run_directory / "spool"
-
-
-def _is_own(base_url: str | None) -> bool:
-    """Whether it is an address of this machine, as the simulator's is."""
-    host = urlsplit(base_url).hostname if base_url else None
-    if host is None or host == "localhost":
-        return host is not None
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @cache

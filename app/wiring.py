@@ -1,16 +1,18 @@
 """The one place that picks implementations and puts the parts together, once a process."""
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import redis
 from celery import Celery
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from app.accounts import DEFAULT, Account
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
@@ -46,14 +48,11 @@ from app.policy.spending import DailyLimits, PriceRules
 from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.port import Provider
-from app.settings import Settings, settings
+from app.settings import RateLimit, Settings, settings
 from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
 from unhurried import storage, workloads
 from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
-
-#: The account of the keys that the settings name.
-_ACCOUNT: Final = "default"
 
 
 @cache
@@ -81,25 +80,54 @@ def providers() -> Mapping[tuple[str, str], Provider]:
         "create_timeout_s": config.create_timeout_s,
         "sync_timeout_s": config.sync_timeout_s,
     }
-    anthropic_key = _key(config.anthropic_api_key, config.anthropic_api_key_file)
-    if anthropic_key is not None:
-        from app.providers.anthropic import AnthropicProvider  # noqa: PLC0415 - 70 MB of SDK
-
-        found["anthropic", _ACCOUNT] = AnthropicProvider(
-            api_key=anthropic_key,
-            base_url=config.anthropic_base_url,
+    default_keys = {
+        "anthropic": (config.anthropic_api_key, config.anthropic_api_key_file),
+        "openai": (config.openai_api_key, config.openai_api_key_file),
+    }
+    base_urls = {"anthropic": config.anthropic_base_url, "openai": config.openai_base_url}
+    for name, (value, file) in default_keys.items():
+        key = _key(value, file)
+        if key is not None:
+            found[name, DEFAULT] = _provider(name, key, base_url=base_urls[name], **common)
+    for name, account in config.accounts.items():
+        own = {"organization": account.organization, "project": account.project}
+        found[account.provider, name] = _provider(
+            account.provider,
+            _account_key(name, account),
+            base_url=account.base_url,
             **common,
-        )
-    openai_key = _key(config.openai_api_key, config.openai_api_key_file)
-    if openai_key is not None:
-        from app.providers.openai import OpenAIProvider  # noqa: PLC0415 - 70 MB of SDK
-
-        found["openai", _ACCOUNT] = OpenAIProvider(
-            api_key=openai_key,
-            base_url=config.openai_base_url,
-            **common,
+            **(own if account.provider == "openai" else {}),
         )
     return found
+
+
+def _provider(name: str, key: Key, **options: Any) -> Provider:
+    """One account's adapter. SDKs are imported here, not before: each is 70 MB."""
+    if name == "anthropic":
+        from app.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+
+        return AnthropicProvider(api_key=key, **options)
+    from app.providers.openai import OpenAIProvider  # noqa: PLC0415
+
+    return OpenAIProvider(api_key=key, **options)
+
+
+def _account_key(name: str, account: Account) -> Key:
+    if account.key_file is not None:
+        return KeyFile(account.key_file)
+    value = os.environ.get(account.key_env or "", "")
+    if not value:
+        raise ValueError(f"account {name!r}: {account.key_env} is not set")
+    return given(value)
+
+
+def workspaces(config: Settings) -> dict[tuple[str, str], str]:
+    """What one open create at a time holds for, where accounts share it."""
+    return {
+        (account.provider, name): f"{account.provider}/{account.workspace}"
+        for name, account in config.accounts.items()
+        if account.workspace is not None
+    }
 
 
 def _key(key: SecretStr | None, file: Path | None) -> Key | None:
@@ -112,11 +140,38 @@ def _key(key: SecretStr | None, file: Path | None) -> Key | None:
 @cache
 def daily_limits() -> DailyLimits:
     """What each account may spend in a day, in nano-dollars; empty where nothing is limited."""
-    limit = settings().daily_limit_usd
-    if limit is None:
-        return {}
-    nano_usd = round(limit * 1_000_000_000)
-    return {(provider, _ACCOUNT): nano_usd for provider in ("anthropic", "openai")}
+    config = settings()
+    limits = {
+        (account.provider, name): account.daily_limit_usd
+        for name, account in config.accounts.items()
+    }
+    for provider in ("anthropic", "openai"):
+        limits[provider, DEFAULT] = config.daily_limit_usd
+    return {
+        account: round(limit * 1_000_000_000)
+        for account, limit in limits.items()
+        if limit is not None
+    }
+
+
+def _rate_limits(config: Settings) -> dict[str, RateLimit]:
+    named = {
+        f"{account.provider}/{name}": RateLimit(
+            requests_per_minute=account.requests_per_minute,
+            tokens_per_minute=account.tokens_per_minute,
+        )
+        for name, account in config.accounts.items()
+    }
+    return {**named, **config.rate_limits}
+
+
+def _named_accounts(config: Settings) -> dict[str, frozenset[str]]:
+    return {
+        provider: frozenset(
+            name for name, account in config.accounts.items() if account.provider == provider
+        )
+        for provider in ("anthropic", "openai")
+    }
 
 
 def rules(config: Settings, *tiers: Tier) -> Rules:
@@ -126,6 +181,7 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
         attempts_max=config.attempts_max,
         attached_bytes_max=config.attached_bytes_max if config.storage else None,
         models_allowed=config.models_allowed,
+        accounts=_named_accounts(config),
         receivers=frozenset(config.webhooks),
         daily_limits=daily_limits(),
         prices=PriceRules(overrides=config.price_overrides, unknown=config.price_ceiling),
@@ -302,7 +358,7 @@ def limits() -> Limits:
     return Limits(
         client=client(),
         key_prefix=config.redis_key_prefix,
-        limits=config.rate_limits,
+        limits=_rate_limits(config),
         sync_share=config.sync_share,
     )
 

@@ -47,6 +47,8 @@ class Workload(BaseModel):
     reuse: Span | None = None
     #: Identical requests of this workload that are under way are asked once.
     single_flight: bool = False
+    #: The account at the provider that its calls go to; None is the provider's default one.
+    account: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     #: Who answers for it, for people.
     owner: str | None = None
 
@@ -54,6 +56,7 @@ class Workload(BaseModel):
         """Call options that follow from the contract where a call does not name them."""
         found: dict[str, Any] = {
             "tier": self.tier,
+            "account": self.account,
             "on_failure": self.on_failure,
             "on_lost": self.on_lost,
             "deadline": self.deadline,

@@ -66,6 +66,7 @@ class Submitter:
         spool_directory: Path,
         deployment: str,
         spans: Spans,
+        workspaces: Mapping[tuple[str, str], str] | None = None,
         attached: Attached,
     ) -> None:
         self._engine = engine
@@ -73,6 +74,8 @@ class Submitter:
         self._deployment = deployment_tag(deployment)
         self._spool = Spool(engine, spool_directory, deployment=self._deployment, attached=attached)
         self._spans = spans
+        #: Where accounts share one; each has its own otherwise.
+        self._workspaces = workspaces or {}
 
     def run(self) -> int:
         """Hand over every submission that may go now; how many were accepted."""
@@ -181,6 +184,9 @@ class Submitter:
                     submission.id,
                     expected=(SubmissionState.PLANNED, SubmissionState.UPLOADED),
                     to=SubmissionState.SENDING,
+                    workspace=self._workspaces.get(
+                        (submission.provider, submission.account), submission.workspace
+                    ),
                     head_id=head,
                     sha256=handover.sha256,
                     sent_at=now,

@@ -205,7 +205,7 @@ def _draft(
     request_tokens = (
         len(encoded) // _BYTES_PER_TOKEN + 1 + sum(one.tokens for one in weighed.references)
     )
-    account = options.account or "default"
+    account = checks.require_account(options, PROVIDERS[endpoint], rules)
     return JobDraft(
         id=job_id(
             tenant=options.tenant, endpoint=endpoint, key=options.idempotency_key, task_id=task_id

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from app.policy import attachments, canonical, webhooks
 from app.policy.attachments import Weighed
@@ -10,6 +10,9 @@ from app.policy.flaws import require_schema
 from app.policy.spending import DailyLimits, PriceRules, at_tier, ceiling, dollars
 from unhurried.contract import JobOptions, Tier, WebhookNotice
 from unhurried.workloads import Workload
+
+#: The account of the keys that the settings name themselves.
+DEFAULT_ACCOUNT: Final = "default"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +26,8 @@ class Rules:
     models_allowed: tuple[str, ...] = ()
     #: Declared workloads by name; None where no file declares any, and a name is only a name.
     workloads: Mapping[str, Workload] | None = None
+    #: Named accounts by provider, beside its default one.
+    accounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Receivers of webhooks that are set up.
     receivers: frozenset[str] = frozenset()
     #: What an account may spend in a day, where it is limited.
@@ -66,6 +71,18 @@ def require_contract(options: JobOptions, request: Mapping[str, Any], rules: Rul
     if contract.models and request["model"] not in contract.models:
         allowed = ", ".join(contract.models)
         raise Refused(f"workload {options.workload!r} may only ask: {allowed}")
+
+
+def require_account(options: JobOptions, provider: str, rules: Rules) -> str:
+    """The account that the call goes to. Raises Refused for one that is not this provider's."""
+    account = options.account or DEFAULT_ACCOUNT
+    named = rules.accounts.get(provider, frozenset())
+    if account != DEFAULT_ACCOUNT and account not in named:
+        known = ", ".join(sorted({DEFAULT_ACCOUNT, *named}))
+        raise Refused(
+            f"{account!r} is no account at {provider} here; there are: {known}", "unknown_account"
+        )
+    return account
 
 
 def require_receivers(options: JobOptions, rules: Rules) -> None:

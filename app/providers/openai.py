@@ -89,11 +89,15 @@ class OpenAIProvider:
         connect_timeout_s: float,
         create_timeout_s: float,
         sync_timeout_s: float,
+        organization: str | None = None,
+        project: str | None = None,
     ) -> None:
         """`deployment` is the tag that batches carry in their metadata. Opens no connection."""
         self.deployment = deployment
         self._api_key = api_key
         self._base_url = base_url
+        self._organization = organization
+        self._project = project
         self._connect_timeout_s = connect_timeout_s
         self._create_timeout_s = create_timeout_s
         self._kept = self._client(sync_timeout_s, follow_redirects=True)
@@ -273,6 +277,8 @@ class OpenAIProvider:
         return openai.OpenAI(
             api_key=self._api_key(),
             base_url=self._base_url,
+            organization=self._organization,
+            project=self._project,
             # Retries are ours: the SDK would repeat a create whose reply was lost, and pay twice.
             max_retries=0,
             timeout=self._timeout(timeout_s),

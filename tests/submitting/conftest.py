@@ -2,8 +2,8 @@
 
 import json
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,12 @@ class Road:
     simulator: Simulator
     provider: Provider
     spool: Path
+    #: Further accounts at the same provider, by name.
+    named: Mapping[str, Provider] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         providers = {(self.name, "default"): self.provider}
+        providers |= {(self.name, name): provider for name, provider in self.named.items()}
         judge = Judge(overrides={}, first_backoff=timedelta(0))
         most = self.provider.limits
         limits = Limits(
@@ -118,12 +121,14 @@ class Road:
             longest=MOMENT,
         )
 
-    def admit(self, count: int) -> None:
-        """Let jobs wait."""
+    def admit(self, count: int, *, account: str | None = None) -> None:
+        """Let jobs wait, at the default account unless another is named."""
         endpoint = Endpoint(ENDPOINTS[self.name])
+        at = {"account": account} if account else {}
+        named = account or "task"
         admissions = [
-            an_admission(f"task-{number}", prompt=f"Note {number}.", endpoint=endpoint)
-            for number in range(count)
+            an_admission(f"{named}-{n}", prompt=f"Note {n} of {named}.", endpoint=endpoint, **at)
+            for n in range(count)
         ]
         with self.engine.begin() as connection:
             admission.admit(connection, admissions, at=ledger.now(connection))

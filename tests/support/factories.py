@@ -16,7 +16,14 @@ from unhurried.contract import Endpoint, Tier
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _TIERS = frozenset({Tier.BATCH, Tier.NEAR_REAL_TIME})
-RULES = Rules(request_bytes_max=100_000, attempts_max=3, tiers=_TIERS, receivers=frozenset({"crm"}))
+_NAMED = frozenset({"research"})
+RULES = Rules(
+    request_bytes_max=100_000,
+    attempts_max=3,
+    tiers=_TIERS,
+    accounts={"anthropic": _NAMED, "openai": _NAMED},
+    receivers=frozenset({"crm"}),
+)
 LIMITS = Limits(requests_max=1000, bytes_max=1_000_000, line_overhead_bytes=100)
 
 
@@ -29,12 +36,26 @@ def a_draft(
     **options: Any,
 ) -> JobDraft:
     """A job as admission decides it."""
+    found = decided(task_id, prompt=prompt, key=key, endpoint=endpoint, **options)
+    assert isinstance(found, JobDraft), found
+    return found
+
+
+def decided(
+    task_id: str = "task-1",
+    *,
+    prompt: str = "Hello",
+    key: str | None = None,
+    endpoint: Endpoint = Endpoint.MESSAGES,
+    **options: Any,
+) -> Any:
+    """What admission makes of a call."""
     request: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 10}
     request["messages"] = [{"role": "user", "content": prompt}]
     if endpoint is Endpoint.RESPONSES:
         request = {"model": "gpt-5-mini", "input": prompt}
     ours = {"tier": "batch", **options} | ({"idempotency_key": key} if key else {})
-    decided = admission.decide(
+    return admission.decide(
         endpoint=endpoint,
         task_id=task_id,
         args=(),
@@ -44,8 +65,6 @@ def a_draft(
         now=NOW,
         rules=RULES,
     )
-    assert isinstance(decided, JobDraft), decided
-    return decided
 
 
 def a_message(task_id: str = "task-1", *, context: str = "") -> Message:

@@ -1,0 +1,77 @@
+"""Two accounts at one provider: a job stays with its own, and one's trouble is not the other's."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from app.keys import given
+from app.policy.names import deployment_tag
+from tests.providers.adapters import KINDS, build
+from tests.simulator.conftest import Simulator
+from tests.submitting.conftest import DEPLOYMENT, Road
+from tests.support.waiting import wait_until
+
+JOBS = 3
+
+
+@pytest.fixture(params=KINDS, ids=["anthropic", "openai"])
+def road(
+    request: pytest.FixtureRequest, engine: Engine, simulator: Simulator, tmp_path: Path
+) -> Iterator[Road]:
+    """A default account and one named `research`, each with a key of its own."""
+    tag = deployment_tag(DEPLOYMENT)
+    default, research = (
+        build(request.param, simulator.url, deployment=tag, key=given(key))
+        for key in ("key-default", "key-research")
+    )
+    named = {"research": research}
+    yield Road(default.name, engine, simulator, default, tmp_path / "spool", named)
+    simulator.ask("/_keys", method="DELETE")
+    default.close()
+    research.close()
+
+
+def valid(road: Road, *keys: str) -> None:
+    """Let the provider take these keys and no other."""
+    url = f"{road.simulator.url}/_keys"
+    request = urllib.request.Request(url, json.dumps(keys).encode(), method="POST")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def test_a_pack_never_mixes_accounts(road: Road) -> None:
+    """
+    Each account has a batch of its own, and everything is booked on the account that paid.
+    """
+    road.admit(JOBS)
+    road.admit(JOBS, account="research")
+    road.until_done(2 * JOBS)
+
+    packs = road.rows("SELECT account, jobs_count FROM pack ORDER BY account")
+    charged = road.rows("SELECT account, count(*) FROM charge GROUP BY 1 ORDER BY 1")
+    assert [("default", JOBS), ("research", JOBS)] == packs == charged
+    assert [1] * (2 * JOBS) == list(road.bought().values())
+
+
+def test_an_account_whose_key_is_refused_holds_up_no_other(road: Road) -> None:
+    """
+    Its lane pauses and its jobs wait; the default account's are answered.
+    """
+    valid(road, "key-default")
+    road.admit(JOBS)
+    road.admit(JOBS, account="research")
+
+    def half_done() -> bool:
+        road.once()
+        return sorted(road.states("job")) == ["in_flight"] * JOBS + ["succeeded"] * JOBS
+
+    wait_until(half_done, within_s=30, what="the default account's jobs")
+
+    assert [("research",)] == road.rows("SELECT account FROM lane WHERE paused_at IS NOT NULL")
+    assert [("research",)] == road.rows(
+        "SELECT DISTINCT account FROM job WHERE state = 'in_flight'"
+    )
+    assert JOBS == len(road.bought())
