@@ -39,6 +39,8 @@ class Pace:
     longest: timedelta
     #: How long a paused lane rests before a look that succeeds resumes it.
     rest: timedelta = timedelta(minutes=1)
+    #: How long a batch may not be found before it is the key that cannot see it.
+    unseen: timedelta = timedelta(minutes=15)
 
 
 class Collector:
@@ -87,6 +89,7 @@ class Collector:
                 return self._reported(submission, provider, reply)
             case NotFound():
                 # Known to flap right after the create and in mid-life: never proof of absence.
+                self._not_found(submission)
                 self._later(submission, "the provider does not find the batch", None)
             case Unreachable():
                 self._later(submission, reply.reason, reply.retry_after_s)
@@ -96,6 +99,18 @@ class Collector:
             case _:
                 assert_never(reply)
         return False
+
+    def _not_found(self, submission: Submission) -> None:
+        """A batch that was made and stays away: the key is another workspace's, or project's, by now."""
+        seen_at = submission.observed_at or submission.accepted_at or submission.created_at
+        with self._engine.connect() as connection:
+            unseen = ledger.now(connection) - seen_at
+        if unseen >= self._pace.unseen:
+            message = (
+                f"batch {submission.provider_batch_id} was made with this account and its key no longer "
+                "sees it: is the key another workspace's?"
+            )
+            self._pause(submission, LaneClosed(code="batch_not_found", message=message))
 
     def _pause(self, submission: Submission, reply: LaneClosed) -> None:
         """A key that may not see the batch may not make another; the next good look resumes the lane."""

@@ -34,13 +34,14 @@ class Submission:
     provider_status: str | None
     created_at: datetime
     accepted_at: datetime | None
+    observed_at: datetime | None
     downloads: int
     refusals: int
 
 
 _OWN = (
     "id token pack_id attempt provider account workspace state sha256 file_id provider_batch_id "
-    "proof provider_status created_at accepted_at downloads refusals"
+    "proof provider_status created_at accepted_at observed_at downloads refusals"
 )
 _COLUMNS = (
     *(schema.submission.c[name] for name in _OWN.split()),

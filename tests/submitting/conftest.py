@@ -109,7 +109,7 @@ class Road:
             engine=self.engine,
             providers=providers,
             bring_in=bring_in,
-            pace=Pace(shortest=MOMENT, longest=MOMENT, rest=timedelta(0)),
+            pace=Pace(shortest=MOMENT, longest=MOMENT, rest=timedelta(0), unseen=SETTLE),
             wake_completion=lambda: None,
         )
         self.strays = Strays(

@@ -14,6 +14,7 @@ from app.policy.names import deployment_tag
 from tests.providers.adapters import KINDS, build
 from tests.simulator.conftest import Simulator
 from tests.submitting.conftest import DEPLOYMENT, Road
+from tests.support.waiting import wait_until
 
 
 @dataclass
@@ -98,6 +99,30 @@ def test_a_key_that_cannot_see_its_batch_pauses_the_lane_and_fails_no_job(
     rotation.replace("key-b")
     road.until_done(2)
     assert [1] * 2 == list(road.bought().values())
+    assert [] == rotation.lane()
+
+
+def test_a_batch_that_stays_away_is_one_that_the_key_cannot_see(rotation: Rotation) -> None:
+    """
+    A 404 proves nothing at first; when it lasts, the lane pauses and says which key to look at, and no
+    job fails.
+    """
+    road = rotation.road
+    road.admit(2)
+    road.packer.run()
+    road.submitter.run()
+    status = {"anthropic": "/v1/messages/batches/*", "openai": "/v1/batches/*"}[road.name]
+    road.arm("error_instead", method="GET", path=status, status=404, times=1000)
+    road.collector.run()
+    assert [] == rotation.lane()
+
+    wait_until(lambda: road.collector.run() or rotation.lane(), within_s=20, what="the pause")
+
+    (reason,) = rotation.lane()
+    assert "no longer sees it" in reason
+    assert ["in_flight"] * 2 == road.states("job")
+    road.simulator.ask("/_faults", method="DELETE")
+    road.until_done(2)
     assert [] == rotation.lane()
 
 
