@@ -224,7 +224,7 @@ def test_any_history_agrees_with_the_model(engine: Engine) -> None:
 
 def test_the_tables_are_what_the_migrations_make(database_url: str) -> None:
     """
-    `schema.py` and the migrations describe the same database.
+    `schema` and the migrations describe the same database.
     """
     from app.ledger import migrate  # noqa: PLC0415 - alembic is needed by this test alone
 

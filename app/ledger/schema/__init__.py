@@ -1,0 +1,38 @@
+"""The ledger's tables. What a field means, who sets it and when is said beside it.
+
+Bodies are bytes, never jsonb: PostgreSQL's text refuses NUL and its jsonb refuses lone surrogates,
+and both come from real callers. Money is integer nano-dollars. Times are aware UTC and end in `_at`.
+The safety rules are partial unique indexes: they hold whatever the processes do.
+"""
+
+from app.ledger.schema.base import metadata
+from app.ledger.schema.batches import lane, pack, pack_item, stray, submission
+from app.ledger.schema.jobs import attempt, charge, job, spend
+from app.ledger.schema.people import consumer, notification, pick_up, receiver, workload
+from app.ledger.schema.records import event, quarantine
+from app.ledger.schema.waiting import chord, published, redis_mark, run, ticket
+
+__all__ = [
+    "attempt",
+    "charge",
+    "chord",
+    "consumer",
+    "event",
+    "job",
+    "lane",
+    "metadata",
+    "notification",
+    "pack",
+    "pack_item",
+    "pick_up",
+    "published",
+    "quarantine",
+    "receiver",
+    "redis_mark",
+    "run",
+    "spend",
+    "stray",
+    "submission",
+    "ticket",
+    "workload",
+]
