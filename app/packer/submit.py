@@ -7,40 +7,34 @@ guarded). A reply that was lost leaves the submission `unknown`: it is never rep
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from app.ledger import engine as ledger
-from app.ledger import giving_back, locks, strays, submissions
-from app.ledger.searching import Proof
+from app.ledger import giving_back, locks, submissions
 from app.ledger.submissions import Submission
 from app.observe.log import tell
+from app.packer.answers import Answers
 from app.packer.spool import LackingError, Spool
 from app.policy.lifecycle import SubmissionState
 from app.policy.names import deployment_tag
 from app.providers.attached import Attached
 from app.providers.port import (
-    Accepted,
-    Ambiguous,
-    CreateReply,
     Handover,
     LaneClosed,
     MarkUnreadError,
     NotFound,
     NotTaken,
     Provider,
-    RefusedForGood,
     Unreachable,
 )
 
 #: Submissions that one run hands over; the next wake-up goes on.
 _HANDOVERS_MAX: Final = 50
-_BACKOFF_S: Final = 15.0
-_BACKOFF_MAX_S: Final = 900.0
 #: The first look at a new batch; most batches need minutes at least.
 _FIRST_POLL_S: Final = 5.0
 
@@ -74,6 +68,7 @@ class Submitter:
         self._deployment = deployment_tag(deployment)
         self._spool = Spool(engine, spool_directory, deployment=self._deployment, attached=attached)
         self._spans = spans
+        self._answers = Answers(engine, first_poll=spans.first_poll)
         #: Where accounts share one; each has its own otherwise.
         self._workspaces = workspaces or {}
 
@@ -93,7 +88,7 @@ class Submitter:
                 return False
             provider = self._providers.get((submission.provider, submission.account))
             if provider is None:
-                self._close_lane(
+                self._answers.record(
                     submission, LaneClosed(code="no_key", message="no key is configured")
                 )
                 return False
@@ -110,15 +105,15 @@ class Submitter:
                 return False
             # A process that slept here must not wake and send what others look for by now.
             if time.monotonic() - started_s > self._spans.send_within.total_seconds():
-                return self._record(submission, NotTaken(reason="too late to be sent"))
+                return self._answers.record(submission, NotTaken(reason="too late to be sent"))
             reply = provider.create(handover)
-        return self._record(submission, reply)
+        return self._answers.record(submission, reply)
 
     def _lack(self, submission: Submission, lacking: LackingError) -> bool:
         """Fail the jobs whose attachments are gone; the others go on in a pack of their own."""
         passing = [error for error in lacking.jobs.values() if error.passing]
         if passing:
-            return self._record(submission, NotTaken(reason=str(passing[0])))
+            return self._answers.record(submission, NotTaken(reason=str(passing[0])))
         with self._engine.begin() as connection:
             giving_back.refused(
                 connection,
@@ -145,7 +140,7 @@ class Submitter:
         if provider.uploads and file_id is None:
             reply = provider.upload(path, name=f"uh-{self._deployment}-{submission.token}.jsonl")
             if not isinstance(reply, str):
-                self._record(submission, reply)
+                self._answers.record(submission, reply)
                 return None
             file_id = reply
             with self._engine.begin() as connection:
@@ -174,7 +169,7 @@ class Submitter:
         try:
             head = provider.newest_batch_id()
         except MarkUnreadError as unread:
-            self._record(submission, _mark_unread(unread))
+            self._answers.record(submission, _mark_unread(unread))
             return False
         try:
             with self._engine.begin() as connection:
@@ -196,140 +191,6 @@ class Submitter:
             # The index that allows one open create a workspace. The next run tries again.
             tell("create_waits", submission_id=str(submission.id), workspace=submission.workspace)
             return False
-
-    def _record(
-        self,
-        submission: Submission,
-        reply: CreateReply | NotTaken | RefusedForGood | LaneClosed,
-    ) -> bool:
-        match reply:
-            case Accepted():
-                self._accepted(submission, reply)
-                return True
-            case NotTaken():
-                self._not_taken(submission, reply)
-            case RefusedForGood():
-                self._refused(submission, reply)
-            case LaneClosed():
-                self._close_lane(submission, reply)
-            case Ambiguous():
-                self._unknown(submission, reply)
-            case _:
-                assert_never(reply)
-        return False
-
-    def _accepted(self, submission: Submission, reply: Accepted) -> None:
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            moved = submissions.advance(
-                connection,
-                submission.id,
-                expected=(SubmissionState.SENDING, SubmissionState.UNKNOWN),
-                to=SubmissionState.ACCEPTED,
-                provider_batch_id=reply.provider_batch_id,
-                proof=Proof.REPLY,
-                provider_status=reply.status,
-                accepted_at=now,
-                observed_at=now,
-                expires_at=reply.expires_at,
-                poll_at=now + self._spans.first_poll,
-            )
-            known = moved or self._is_known(connection, submission, reply.provider_batch_id)
-            if not known:
-                reason = "its reply came after it had been given up"
-                strays.note(
-                    connection,
-                    submission,
-                    reply.provider_batch_id,
-                    ours=True,
-                    reason=reason,
-                    at=now,
-                )
-        tell(
-            "submitted" if known else "stray_noted",
-            warning=not known,
-            submission_id=str(submission.id),
-            provider=submission.provider,
-            provider_batch_id=reply.provider_batch_id,
-            jobs_count=submission.jobs_count,
-            request_id=reply.request_id,
-        )
-
-    def _is_known(self, connection: Connection, submission: Submission, batch_id: str) -> bool:
-        """Whether a search adopted the very batch whose reply comes only now."""
-        current = submissions.find(connection, submission.id)
-        return current is not None and current.provider_batch_id == batch_id
-
-    def _not_taken(self, submission: Submission, reply: NotTaken) -> None:
-        wait_s = reply.retry_after_s or min(_BACKOFF_S * 2.0**submission.refusals, _BACKOFF_MAX_S)
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            self._back(connection, submission, reply.reason, now + timedelta(seconds=wait_s))
-        tell("not_taken", submission_id=str(submission.id), reason=reply.reason, wait_s=wait_s)
-
-    def _back(
-        self, connection: Connection, submission: Submission, reason: str, not_before: datetime
-    ) -> None:
-        current = submissions.find(connection, submission.id)
-        uploaded = current is not None and current.file_id is not None
-        submissions.advance(
-            connection,
-            submission.id,
-            expected=(
-                SubmissionState.PLANNED,
-                SubmissionState.UPLOADED,
-                SubmissionState.SENDING,
-            ),
-            to=SubmissionState.UPLOADED if uploaded else SubmissionState.PLANNED,
-            not_before=not_before,
-            refusals=submission.refusals + 1,
-            last_error=reason,
-        )
-
-    def _refused(self, submission: Submission, reply: RefusedForGood) -> None:
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            giving_back.refused(
-                connection,
-                submission,
-                to=SubmissionState.REJECTED,
-                code=reply.code,
-                message=reply.message,
-                at=now,
-            )
-        tell("refused", warning=True, submission_id=str(submission.id), code=reply.code)
-
-    def _close_lane(self, submission: Submission, reply: LaneClosed) -> None:
-        reason = f"{reply.code}: {reply.message}"
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            submissions.pause_lane(
-                connection,
-                provider=submission.provider,
-                account=submission.account,
-                reason=reason,
-                at=now,
-            )
-            self._back(connection, submission, reason, now)
-        tell(
-            "lane_paused",
-            warning=True,
-            provider=submission.provider,
-            account=submission.account,
-            code=reply.code,
-            remedy="mend the account, then resume the lane; no job has failed",
-        )
-
-    def _unknown(self, submission: Submission, reply: Ambiguous) -> None:
-        with self._engine.begin() as connection:
-            submissions.advance(
-                connection,
-                submission.id,
-                expected=SubmissionState.SENDING,
-                to=SubmissionState.UNKNOWN,
-                last_error=reply.reason,
-            )
-        tell("reply_lost", warning=True, submission_id=str(submission.id), reason=reply.reason)
 
 
 def _mark_unread(unread: MarkUnreadError) -> NotTaken | LaneClosed:
