@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, moves, packs, spending
+from app.ledger import locks, moves, packs, spending, submissions
 from app.observe.log import tell
 from app.policy.lifecycle import Fail, JobState
 from app.policy.packing import Candidate, Limits, PackPlan, Patience, plan
@@ -63,6 +63,7 @@ class Packer:
             now = ledger.now(connection)
             limit = self._daily_limits.get((planned.lane.provider, planned.lane.account))
             submission_id = packs.make(connection, planned, at=now, limit_nano_usd=limit)
+            made = submissions.find(connection, submission_id) if submission_id else None
             held = spending.held_now(
                 connection, provider=planned.lane.provider, account=planned.lane.account, at=now
             )
@@ -75,16 +76,17 @@ class Packer:
                 limit=dollars(limit),
                 remedy="its jobs wait for the next day (UTC), or for a higher daily limit",
             )
-        if submission_id is not None:
+        if made is not None:
+            # Not the plan's: jobs stop waiting meanwhile, and the day's limit may leave some out.
             tell(
                 "packed",
-                submission_id=str(submission_id),
-                provider=planned.lane.provider,
-                jobs_count=len(planned.jobs),
-                bytes_count=planned.bytes_count,
+                submission_id=str(made.id),
+                provider=made.provider,
+                account=made.account,
+                jobs_count=made.jobs_count,
                 reason=str(planned.reason),
             )
-        return submission_id is not None
+        return made is not None
 
     def _refuse(self, too_large: tuple[Candidate, ...]) -> None:
         if not too_large:

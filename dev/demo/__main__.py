@@ -32,6 +32,8 @@ from dev.stack import ROOT, Stack
 DIRECTORY: Final = Path(".demo")
 _CALLER: Final = ROOT / "dev" / "demo" / "caller"
 _WITHIN_S: Final = 120.0
+#: A prompt is reserved at twice its estimate, and an answer at its longest.
+_RESERVED_TIMES: Final = 5
 _REAL_WITHIN_S: Final = 25 * 3600.0
 _MODELS: Final = {"anthropic": "claude-haiku-4-5", "openai": "gpt-5-mini"}
 
@@ -74,13 +76,15 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     providers = [wishes.provider] if wishes.provider else ["anthropic", "openai"]
     plan = make(texts, providers, simulated=wishes.provider is None)
+    limit: dict[str, str] = {}
     if wishes.provider:
-        agree_to_cost(plan, wishes.provider, _MODELS[wishes.provider], console)
+        most = agree_to_cost(plan, wishes.provider, _MODELS[wishes.provider], console)
+        limit = _daily_limit(most)
     receiving = Receiving.make()
     stack = Stack(
         directory=DIRECTORY,
         simulator=wishes.provider is None,
-        environment=_HASTE | _caller_environment() | receiving.environment(),
+        environment=_HASTE | _caller_environment() | receiving.environment() | limit,
     )
     with _alone(DIRECTORY):
         console.print(f"{len(texts)} documents. Starting Redis, PostgreSQL and the service ...")
@@ -164,6 +168,12 @@ def _caller(stack: Stack, name: str, arguments: list[str]) -> Process:
         "PYTHONPATH": str(stack.client_path()),
     }
     return stack.launch(name, ["python", *arguments], directory=_CALLER, environment=environment)
+
+
+def _daily_limit(most_usd: float) -> dict[str, str]:
+    """A real key needs a limit. What is reserved first is more than what is spent in the end."""
+    name = "UNHURRIED_DAILY_LIMIT_USD"
+    return {} if name in os.environ else {name: f"{max(_RESERVED_TIMES * most_usd, 1.0):.2f}"}
 
 
 def _caller_environment() -> dict[str, str]:

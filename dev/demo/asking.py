@@ -15,8 +15,8 @@ _DIRECT_ANSWER_TOKENS: Final = 4000
 _DIRECT_CALLS: Final = 3
 
 
-def agree_to_cost(plan: Plan, provider: str, model: str, console: Console) -> None:
-    """Ask for a yes. Raises SystemExit without one."""
+def agree_to_cost(plan: Plan, provider: str, model: str, console: Console) -> float:
+    """Ask for a yes; the most it can cost in dollars, 0 where no price is known. SystemExit without."""
     jobs = [*plan.documents, *plan.small]
     tokens = sum(len(job["text"].encode()) // _BYTES_PER_TOKEN + 100 for job in jobs)
     batch = Usage(input_tokens=tokens, output_tokens=ANSWER_TOKENS * len(jobs))
@@ -37,3 +37,4 @@ def agree_to_cost(plan: Plan, provider: str, model: str, console: Console) -> No
     )
     if not sys.stdin.isatty() or sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise SystemExit("nothing was sent")
+    return sum(known) / 1e9 if len(known) == len(parts) else 0.0
