@@ -70,6 +70,8 @@ class Road:
     spool: Path
     #: Further accounts at the same provider, by name.
     named: Mapping[str, Provider] = field(default_factory=dict)
+    #: What all its accounts share; None is a workspace for each.
+    workspace: str | None = None
 
     def __post_init__(self) -> None:
         providers = {(self.name, "default"): self.provider}
@@ -90,6 +92,7 @@ class Road:
             spool_directory=self.spool,
             deployment=DEPLOYMENT,
             spans=Spans(send_ttl=SETTLE, send_within=SETTLE, first_poll=timedelta(0)),
+            workspaces=dict.fromkeys(providers, self.workspace) if self.workspace else None,
         )
         self.search = Search(
             engine=self.engine,

@@ -75,3 +75,23 @@ def test_an_account_whose_key_is_refused_holds_up_no_other(road: Road) -> None:
         "SELECT DISTINCT account FROM job WHERE state = 'in_flight'"
     )
     assert JOBS == len(road.bought())
+
+
+@pytest.mark.parametrize("road", KINDS[:1], ids=["anthropic"], indirect=True)
+def test_accounts_of_one_workspace_share_its_one_open_create(road: Road) -> None:
+    """
+    While one account's create is looked for, the other's waits: a batch found is then surely whose it is.
+    """
+    shared = Road(
+        road.name, road.engine, road.simulator, road.provider, road.spool, road.named, "shared"
+    )
+    shared.admit(JOBS)
+    shared.admit(JOBS, account="research")
+    shared.arm("reply_lost")
+    shared.packer.run()
+    shared.submitter.run()
+
+    assert ["planned", "unknown"] == sorted(shared.states())
+    assert [("shared",)] == shared.rows("SELECT workspace FROM submission WHERE state = 'unknown'")
+    shared.until_done(2 * JOBS)
+    assert [1] * (2 * JOBS) == list(shared.bought().values())

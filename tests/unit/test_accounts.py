@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from app.policy.admission import JobDraft, Refusal
 from app.settings import Settings
+from app.wiring.accounts import workspaces
 from tests.support.factories import RULES, a_draft, decided
 
 KEY = 'provider = "anthropic"\nkey_env = "RESEARCH_KEY"\n'
@@ -33,6 +34,17 @@ def test_accounts_are_read_by_name(tmp_path: Path) -> None:
         found["research"].daily_limit_usd,
         found["research"].requests_per_minute,
     )
+
+
+def test_accounts_may_share_a_workspace(tmp_path: Path) -> None:
+    """
+    By its name; an account that names none has one of its own.
+    """
+    shared = 'workspace = "lab"\n'
+    found = read(tmp_path, f"[a]\n{KEY}{LIMIT}{shared}[b]\n{KEY}{LIMIT}{shared}[c]\n{KEY}{LIMIT}")
+
+    names = [("anthropic", "a"), ("anthropic", "b")]
+    assert dict.fromkeys(names, "anthropic/lab") == workspaces(found)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,14 @@
 """The one place that picks implementations and puts the parts together, once a process."""
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import redis
 from celery import Celery
-from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from app.accounts import DEFAULT, Account
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
@@ -27,7 +23,6 @@ from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
-from app.keys import Key, KeyFile, given
 from app.ledger import engine as ledger
 from app.near_real_time.telling import Telling
 from app.near_real_time.worker import NearRealTime, Stamina
@@ -40,17 +35,16 @@ from app.packer.pack import Packer
 from app.packer.search import Rhythm, Search
 from app.packer.submit import Spans, Submitter
 from app.policy.judging import Judge
-from app.policy.names import deployment_tag
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
 from app.policy.rules import Rules
-from app.policy.spending import DailyLimits, PriceRules
+from app.policy.spending import PriceRules
 from app.providers.attached import Attached
 from app.providers.limits import Limits
-from app.providers.port import Provider
-from app.settings import RateLimit, Settings, settings
+from app.settings import Settings, settings
 from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
+from app.wiring.accounts import daily_limits, named_accounts, providers, rate_limits, workspaces
 from unhurried import storage, workloads
 from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
 
@@ -69,111 +63,6 @@ def client() -> Any:
     )
 
 
-@cache
-def providers() -> Mapping[tuple[str, str], Provider]:
-    """Every account that has a key, by (provider, account). SDKs are imported here, not before."""
-    config = settings()
-    found: dict[tuple[str, str], Provider] = {}
-    common: dict[str, Any] = {
-        "deployment": deployment_tag(config.deployment),
-        "connect_timeout_s": config.connect_timeout_s,
-        "create_timeout_s": config.create_timeout_s,
-        "sync_timeout_s": config.sync_timeout_s,
-    }
-    default_keys = {
-        "anthropic": (config.anthropic_api_key, config.anthropic_api_key_file),
-        "openai": (config.openai_api_key, config.openai_api_key_file),
-    }
-    base_urls = {"anthropic": config.anthropic_base_url, "openai": config.openai_base_url}
-    for name, (value, file) in default_keys.items():
-        key = _key(value, file)
-        if key is not None:
-            found[name, DEFAULT] = _provider(name, key, base_url=base_urls[name], **common)
-    for name, account in config.accounts.items():
-        own = {"organization": account.organization, "project": account.project}
-        found[account.provider, name] = _provider(
-            account.provider,
-            _account_key(name, account),
-            base_url=account.base_url,
-            **common,
-            **(own if account.provider == "openai" else {}),
-        )
-    return found
-
-
-def _provider(name: str, key: Key, **options: Any) -> Provider:
-    """One account's adapter. SDKs are imported here, not before: each is 70 MB."""
-    if name == "anthropic":
-        from app.providers.anthropic import AnthropicProvider  # noqa: PLC0415
-
-        return AnthropicProvider(api_key=key, **options)
-    from app.providers.openai import OpenAIProvider  # noqa: PLC0415
-
-    return OpenAIProvider(api_key=key, **options)
-
-
-def _account_key(name: str, account: Account) -> Key:
-    if account.key_file is not None:
-        return KeyFile(account.key_file)
-    value = os.environ.get(account.key_env or "", "")
-    if not value:
-        raise ValueError(f"account {name!r}: {account.key_env} is not set")
-    return given(value)
-
-
-def workspaces(config: Settings) -> dict[tuple[str, str], str]:
-    """What one open create at a time holds for, where accounts share it."""
-    return {
-        (account.provider, name): f"{account.provider}/{account.workspace}"
-        for name, account in config.accounts.items()
-        if account.workspace is not None
-    }
-
-
-def _key(key: SecretStr | None, file: Path | None) -> Key | None:
-    """A file wins: it is there to be replaced."""
-    if file is not None:
-        return KeyFile(file)
-    return given(key.get_secret_value()) if key is not None else None
-
-
-@cache
-def daily_limits() -> DailyLimits:
-    """What each account may spend in a day, in nano-dollars; empty where nothing is limited."""
-    config = settings()
-    limits = {
-        (account.provider, name): account.daily_limit_usd
-        for name, account in config.accounts.items()
-    }
-    for provider in ("anthropic", "openai"):
-        limits[provider, DEFAULT] = config.daily_limit_usd
-    return {
-        account: round(limit * 1_000_000_000)
-        for account, limit in limits.items()
-        if limit is not None
-    }
-
-
-def _rate_limits(config: Settings) -> dict[str, RateLimit]:
-    named = {
-        f"{account.provider}/{name}": RateLimit(
-            requests_per_minute=account.requests_per_minute,
-            tokens_per_minute=account.tokens_per_minute,
-        )
-        for name, account in config.accounts.items()
-    }
-    return {**named, **config.rate_limits}
-
-
-def _named_accounts(config: Settings) -> dict[str, frozenset[str]]:
-    return {
-        provider: frozenset(
-            name for name, account in config.accounts.items() if account.provider == provider
-        )
-        for provider in ("anthropic", "openai")
-    }
-
-
 def rules(config: Settings, *tiers: Tier) -> Rules:
     """What is admitted at these tiers."""
     return Rules(
@@ -181,7 +70,7 @@ def rules(config: Settings, *tiers: Tier) -> Rules:
         attempts_max=config.attempts_max,
         attached_bytes_max=config.attached_bytes_max if config.storage else None,
         models_allowed=config.models_allowed,
-        accounts=_named_accounts(config),
+        accounts=named_accounts(config),
         receivers=frozenset(config.webhooks),
         daily_limits=daily_limits(),
         prices=PriceRules(overrides=config.price_overrides, unknown=config.price_ceiling),
@@ -230,6 +119,7 @@ def submitter() -> Submitter:
         spool_directory=config.spool_directory,
         deployment=config.deployment,
         attached=attached(),
+        workspaces=workspaces(config),
         spans=Spans(
             send_ttl=timedelta(seconds=config.send_ttl_s),
             send_within=timedelta(
@@ -358,7 +248,7 @@ def limits() -> Limits:
     return Limits(
         client=client(),
         key_prefix=config.redis_key_prefix,
-        limits=_rate_limits(config),
+        limits=rate_limits(config),
         sync_share=config.sync_share,
     )
 
