@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dev.processes import Process, poll_until
 from dev.stack import ROOT
@@ -150,6 +150,10 @@ def _lock() -> str:
     return _LOCK.read_text("utf-8")
 
 
+#: Python 3.11.4 and later refuse members that would lie elsewhere; what is unpacked is locked by hash.
+_SAFELY: Final[dict[str, Any]] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+
+
 def _environment(sources: Sequence[Path]) -> Path:
     """An environment with both SDKs and what their tests import; its Python."""
     uv, place = Path(sys.executable).parent / "uv", DIRECTORY / "venv"
@@ -161,7 +165,7 @@ def _environment(sources: Sequence[Path]) -> Path:
     subprocess.run([*command, *_TOOLS, *(f"{one}[aiohttp]" for one in sources)], check=True)
     for one in sources:
         with tarfile.open(one) as archive:
-            archive.extractall(DIRECTORY, filter="data")
+            archive.extractall(DIRECTORY, **_SAFELY)  # noqa: S202 - locked by hash
     return python
 
 

@@ -33,7 +33,8 @@ def agree_to_cost(plan: Plan, provider: str, model: str, console: Console) -> fl
     known = [part for part in parts if part is not None]
     most = f"at most ${sum(known) / 1e9:.2f}" if len(known) == len(parts) else "an unknown sum"
     console.print(
-        f"{len(jobs)} documents to {model} at {provider}: this costs {most}. Go on? [y/N] "
+        f"{len(jobs)} documents to {model} at {provider}: this costs {most}. Go on? [y/N] ",
+        markup=False,
     )
     if not sys.stdin.isatty() or sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise SystemExit("nothing was sent")
