@@ -49,8 +49,50 @@ class SubmissionState(StrEnum):
     REJECTED = "rejected"
     #: Looked for and proven not to exist; its pack has another submission.
     ABSENT = "absent"
-    #: The provider refused the batch in validation: nothing ran.
+    #: Nothing ran: the provider refused the batch in validation, or the pack was taken apart unsent.
     VOID = "void"
+
+
+#: Every change of a job's state there is; the database refuses any other.
+JOB_MOVES: Final = frozenset(
+    {
+        (JobState.WAITING, JobState.IN_FLIGHT),
+        (JobState.WAITING, JobState.FAILED),
+        (JobState.WAITING, JobState.EXPIRED),
+        (JobState.WAITING, JobState.CANCELLED),
+        (JobState.IN_FLIGHT, JobState.WAITING),
+        *((JobState.IN_FLIGHT, ended) for ended in ENDED),
+    }
+)
+
+_UNSENT: Final = (SubmissionState.PLANNED, SubmissionState.UPLOADED)
+_AFTER_UNSENT: Final = (
+    SubmissionState.SENDING,
+    SubmissionState.REJECTED,
+    # Found by a sweep: a ledger that was restored from a backup made it, and has forgotten.
+    SubmissionState.ACCEPTED,
+    SubmissionState.VOID,
+)
+_AFTER_SENDING: Final = (
+    *_UNSENT,
+    SubmissionState.ACCEPTED,
+    SubmissionState.REJECTED,
+    SubmissionState.UNKNOWN,
+)
+
+#: Every change of a submission's state there is; the database refuses any other.
+SUBMISSION_MOVES: Final = frozenset(
+    {
+        (SubmissionState.PLANNED, SubmissionState.UPLOADED),
+        *((unsent, after) for unsent in _UNSENT for after in _AFTER_UNSENT),
+        *((SubmissionState.SENDING, after) for after in _AFTER_SENDING),
+        (SubmissionState.UNKNOWN, SubmissionState.ACCEPTED),
+        (SubmissionState.UNKNOWN, SubmissionState.ABSENT),
+        (SubmissionState.ACCEPTED, SubmissionState.UNKNOWN),
+        (SubmissionState.ACCEPTED, SubmissionState.COLLECTED),
+        (SubmissionState.ACCEPTED, SubmissionState.VOID),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Where a ticket is: a closed set."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class TicketState(StrEnum):
@@ -12,3 +13,14 @@ class TicketState(StrEnum):
     READY = "ready"
     #: Celery has been told.
     COMPLETED = "completed"
+
+
+#: Every change of a ticket's state there is; the database refuses any other.
+TICKET_MOVES: Final = frozenset(
+    {
+        (TicketState.OPEN, TicketState.READY),
+        (TicketState.READY, TicketState.COMPLETED),
+        # Redis has forgotten: told again, under the next generation.
+        (TicketState.COMPLETED, TicketState.READY),
+    }
+)
