@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     settle_openai_s: Seconds = 900
     #: Between two looks for such a batch; absence takes two.
     search_every_s: Seconds = 120
+    #: Between two looks at the whole list of an account's batches, for those that landed late.
+    sweep_every_s: Seconds = 600
     #: USD per million tokens for models that the price list does not know:
     #: {"anthropic/some-model": [3.0, 15.0]} (input, output; batch is half of it).
     price_overrides: dict[str, tuple[float, float]] = {}

@@ -59,6 +59,8 @@ class Mishandling:
             await self._app(scope, receive, send)
         elif mishap.fault is Kind.ERROR_INSTEAD:
             await self._error(mishap, scope, receive, send)
+        elif mishap.fault is Kind.LATE:
+            await self._serve_late(mishap, scope, receive)
         else:
             reply = _Reply()
             await self._app(scope, receive, reply.take)
@@ -68,7 +70,7 @@ class Mishandling:
         self, mishap: Mishap, reply: _Reply, scope: Scope, receive: Receive, send: Send
     ) -> None:
         match mishap.fault:
-            case Kind.REPLY_LOST:
+            case Kind.REPLY_LOST | Kind.LATE:
                 connections.cut(scope["client"])
             case Kind.ERROR_AFTER | Kind.ERROR_INSTEAD:
                 await self._error(mishap, scope, receive, send)
@@ -86,6 +88,22 @@ class Mishandling:
                 await reply.leave(send)
             case _:
                 assert_never(mishap.fault)
+
+    async def _serve_late(self, mishap: Mishap, scope: Scope, receive: Receive) -> None:
+        """Take the whole request, close the connection, and serve it when its time has come."""
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        connections.cut(scope["client"])
+        await self._mishaps.hold(mishap.hold_s)
+
+        async def again() -> Message:
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self._app(scope, again, _Reply().take)
 
     async def _error(self, mishap: Mishap, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault(REQUEST_ID, self._store.new_id("req"))

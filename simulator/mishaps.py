@@ -36,6 +36,9 @@ class Kind(StrEnum):
     ERROR_INSTEAD = "error_instead"
     #: The request is served; the reply waits until the faults are cleared, `hold_s` at most.
     HOLD = "hold"
+    #: The connection closes without a word, and the request is served `hold_s` later, or once the faults
+    #: are cleared.
+    LATE = "late"
     #: The reply ends after `share` of its bytes, and the connection closes.
     CUT = "cut"
     #: `share` of the lines of a result file are left out, or told twice.

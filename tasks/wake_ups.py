@@ -10,7 +10,8 @@ _WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
 
 @app.task(name="unhurried.wake.pack", ignore_result=True, shared=False)
 def pack() -> None:
-    """Make packs of what waits, look for what was lost, and hand over every pack that may go."""
+    """Account for every batch there is, make packs of what waits, and hand over every pack that may go."""
+    wiring.sweep().run()
     wiring.packer().run()
     found = wiring.search().run()
     if wiring.submitter().run() or found:
@@ -21,7 +22,7 @@ def pack() -> None:
 def collect() -> None:
     """Look at the batches that are due, and bring in those that have ended."""
     wiring.collector(_WAKE_COMPLETION).run()
-    wiring.stray_batches().run()
+    wiring.stray_batches(_WAKE_COMPLETION).run()
 
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)

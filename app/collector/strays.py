@@ -1,20 +1,24 @@
-"""End batches of ours that nobody waits for, and book what they cost."""
+"""End batches of ours that nobody waits for, and book what they cost; jobs that wait take their answers.
 
-from collections.abc import Iterator, Mapping
+One that this ledger has forgotten (it was restored) is not ended: it may hold what all the others wait for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, settling, strays
+from app.ledger import locks, moves, recovering, settling, strays, sweeping
 from app.ledger.strays import Stray
 from app.observe.log import tell
-from app.policy.judging import Bill, Charge, Judge
+from app.policy.judging import Bill, Judge
 from app.policy.names import parse_custom_id
+from app.policy.outcomes import Answered
 from app.policy.polling import next_poll
 from app.providers.port import BatchReport, Downloaded, Line, Phase, PollReply, Provider
 
@@ -35,6 +39,7 @@ class Strays:
         judge: Judge,
         shortest: timedelta,
         longest: timedelta,
+        on_settled: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._providers = providers
@@ -42,6 +47,7 @@ class Strays:
         self._judge = judge
         self._shortest = shortest
         self._longest = longest
+        self._on_settled = on_settled
 
     def run(self) -> int:
         """Look at every stray that is due; how many were booked whole."""
@@ -58,13 +64,24 @@ class Strays:
             if not isinstance(reply, BatchReport) or reply.phase is Phase.RUNNING:
                 self._later(stray)
                 return False
+            if stray.wanted and not self._let_jobs_wait(stray):
+                self._later(stray)
+                return False
             return self._book(stray, provider, reply)
+
+    def _let_jobs_wait(self, stray: Stray) -> bool:
+        """Take apart what was never sent; False while a create without a clear reply may hold the same."""
+        with self._engine.begin() as connection:
+            if sweeping.is_unsettled(connection, provider=stray.provider):
+                return False
+            recovering.unpack(connection, provider=stray.provider, at=ledger.now(connection))
+        return True
 
     def _look(self, stray: Stray, provider: Provider) -> PollReply:
         """Ask for its end once; afterwards only how it is."""
         reply = provider.poll(stray.provider_batch_id)
         running = isinstance(reply, BatchReport) and reply.phase is Phase.RUNNING
-        if not running or stray.cancelled_at is not None:
+        if not running or stray.wanted or stray.cancelled_at is not None:
             return reply
         reply = provider.cancel(stray.provider_batch_id)
         if isinstance(reply, BatchReport):
@@ -80,16 +97,18 @@ class Strays:
 
     def _book(self, stray: Stray, provider: Provider, report: BatchReport) -> bool:
         self._spool_directory.mkdir(parents=True, exist_ok=True)
-        booked = 0
+        booked, used = 0, 0
         with TemporaryFile(dir=self._spool_directory) as file:
             if not isinstance(provider.download(report, file), Downloaded):
                 self._later(stray)
                 return False
-            charges = self._charges(stray, provider, file)
-            while chunk := list(islice(charges, _LINES_MAX)):
+            lines = _lines(stray, provider, file)
+            while chunk := list(islice(lines, _LINES_MAX)):
                 with self._engine.begin() as connection:
-                    settling.book(connection, chunk, at=ledger.now(connection))
-                booked += len(chunk)
+                    booked += self._charge(connection, stray, chunk)
+                    used += self._use(connection, stray, chunk)
+        if used:
+            self._on_settled()
         with self._engine.begin() as connection:
             strays.update_one(connection, stray, closed_at=ledger.now(connection))
         tell(
@@ -98,31 +117,63 @@ class Strays:
             provider=stray.provider,
             provider_batch_id=stray.provider_batch_id,
             lines_count=booked,
+            used_count=used,
         )
         return True
 
-    def _charges(self, stray: Stray, provider: Provider, file: BinaryIO) -> Iterator[Charge]:
-        file.seek(0)
-        for line in provider.read_lines(file, endpoint=stray.endpoint):
-            if not isinstance(line, Line):
-                continue
+    def _charge(self, connection: Connection, stray: Stray, lines: Sequence[Line]) -> int:
+        """Book what the provider billed; how many lines that were."""
+        charges = []
+        for line in lines:
             parts = parse_custom_id(line.custom_id)
-            bill = Bill(
-                source=f"batch:{stray.provider_batch_id}",
-                line=line.custom_id,
-                provider=stray.provider,
-                account=stray.account,
-                model=stray.model,
-                batch=True,
-            )
             charge = self._judge.charge(
-                line.outcome, bill, job_id=parts.job_id if parts is not None else None
+                line.outcome, _bill(stray, line), job_id=parts.job_id if parts is not None else None
             )
             if charge is not None:
-                yield charge
+                charges.append(charge)
+        settling.book(connection, charges, at=ledger.now(connection))
+        return len(charges)
+
+    def _use(self, connection: Connection, stray: Stray, lines: Sequence[Line]) -> int:
+        """Give answers to the jobs that still wait for them; how many there were."""
+        now = ledger.now(connection)
+        answered = {
+            parts.job_id: line
+            for line in lines
+            if isinstance(line.outcome, Answered)
+            and (parts := parse_custom_id(line.custom_id)) is not None
+        }
+        standings = recovering.take(
+            connection, list(answered), batch_created_at=stray.created_at, at=now
+        )
+        judged = [
+            self._judge.judge(
+                answered[job_id].outcome, standing, _bill(stray, answered[job_id]), now=now
+            )
+            for job_id, standing in standings.items()
+        ]
+        return len(moves.apply(connection, [one.move for one in judged], at=now))
 
     def _later(self, stray: Stray) -> None:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             wait = next_poll(now - stray.noted_at, shortest=self._shortest, longest=self._longest)
             strays.update_one(connection, stray, poll_at=now + wait)
+
+
+def _lines(stray: Stray, provider: Provider, file: BinaryIO) -> Iterator[Line]:
+    file.seek(0)
+    for line in provider.read_lines(file, endpoint=stray.endpoint):
+        if isinstance(line, Line):
+            yield line
+
+
+def _bill(stray: Stray, line: Line) -> Bill:
+    return Bill(
+        source=f"batch:{stray.provider_batch_id}",
+        line=line.custom_id,
+        provider=stray.provider,
+        account=stray.account,
+        model=stray.model,
+        batch=True,
+    )

@@ -11,8 +11,6 @@ from app.ledger.submissions import Submission
 from app.policy.lifecycle import Fail, GiveBack, JobState, SubmissionState
 from app.policy.packing import LaneKey, Reason
 
-#: A pack is halved until the bad line stands alone: 17 times for the largest pack there is.
-
 
 def refused(
     connection: Connection,
@@ -25,6 +23,8 @@ def refused(
     bad: Sequence[UUID] | Mapping[UUID, tuple[str, str]] = (),
 ) -> None:
     """Fail the jobs whose lines are `bad`; halve the pack where nobody says which they are.
+
+    It is halved until the bad line stands alone: 17 times for the largest pack there is.
 
     As a mapping, `bad` has a code and a message for each of them.
 
@@ -76,12 +76,13 @@ def give_back(
     reason: str,
     ready_at: datetime,
     at: datetime,
+    expected: SubmissionState | tuple[SubmissionState, ...] = SubmissionState.ACCEPTED,
 ) -> None:
     """Put every job of a pack back to waiting; the attempt does not count."""
     closed = submissions.advance(
         connection,
         submission.id,
-        expected=SubmissionState.ACCEPTED,
+        expected=expected,
         to=SubmissionState.VOID,
         last_error=reason,
         ended_at=at,

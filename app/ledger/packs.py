@@ -1,6 +1,6 @@
 """Waiting jobs as packing sees them, and packs once they are decided."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -21,9 +21,16 @@ _CANDIDATES_PAGE = 5000
 
 
 def candidates(
-    connection: Connection, *, at: datetime, limit: int = CANDIDATES_MAX
+    connection: Connection,
+    *,
+    at: datetime,
+    closed: Collection[tuple[str, str]] = (),
+    limit: int = CANDIDATES_MAX,
 ) -> list[Candidate]:
-    """Batch jobs that may be packed at `at`, oldest first, lanes that are paused left out."""
+    """Batch jobs that may be packed at `at`, oldest first, lanes that are paused left out.
+
+    So are those of `closed` accounts (provider, account).
+    """
     rows = connection.execute(
         text("""
             SELECT job.id, job.provider, job.account, job.endpoint, job.model, job.betas,
@@ -35,9 +42,17 @@ def candidates(
                           AND (lane.paused_at IS NOT NULL OR lane.not_before > :at)
             WHERE job.state = 'waiting' AND job.tier = 'batch' AND job.ready_at <= :at
               AND lane.provider IS NULL
+              AND (job.provider, job.account) NOT IN (
+                SELECT * FROM unnest(CAST(:providers AS text[]), CAST(:accounts AS text[]))
+              )
             ORDER BY job.ready_at LIMIT :limit
         """),
-        {"at": at, "limit": limit},
+        {
+            "at": at,
+            "limit": limit,
+            "providers": [provider for provider, _ in closed],
+            "accounts": [account for _, account in closed],
+        },
         execution_options={"yield_per": _CANDIDATES_PAGE},
     )
     lanes: dict[tuple[str, str, str, str, str], LaneKey] = {}

@@ -2,57 +2,88 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, select, text, update
 
 from app.ledger import schema
-from app.ledger.submissions import Submission
+
+
+class Place(Protocol):
+    """Where a batch is, and what is in it; a submission says as much."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The place of a batch that was found in a list."""
+
+    provider: str
+    account: str
+    endpoint: str
+    #: Empty where the list does not say.
+    model: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stray:
-    """A batch of ours that nobody waits for."""
+    """A batch of ours that nobody waits for, or that this ledger has forgotten."""
 
     provider: str
     provider_batch_id: str
     account: str
     endpoint: str
     model: str
+    #: Made before this ledger was restored: not cancelled, and what it answers is used.
+    wanted: bool
+    created_at: datetime | None
     noted_at: datetime
     cancelled_at: datetime | None
 
 
 def note(
     connection: Connection,
-    submission: Submission,
+    place: Place,
     batch_id: str,
     *,
     ours: bool,
     reason: str,
     at: datetime,
+    created_at: datetime | None = None,
+    wanted: bool = False,
 ) -> bool:
     """Remember a batch that no submission stands behind; whether it is new.
 
-    One of ours is left to be cancelled and booked. May be repeated.
+    One of ours is left to be cancelled and booked; a `wanted` one to be brought in. May be repeated.
     """
     return bool(
         connection.execute(
             text("""
                 INSERT INTO stray (provider, provider_batch_id, account, ours, endpoint, model, reason,
-                                   noted_at, poll_at, closed_at)
-                VALUES (:provider, :batch_id, :account, :ours, :endpoint, :model, :reason, :at, :at,
+                                   wanted, created_at, noted_at, poll_at, closed_at)
+                VALUES (:provider, :batch_id, :account, :ours, :endpoint, :model, :reason,
+                        :wanted, :created_at, :at, :at,
                         CASE WHEN :ours THEN NULL ELSE CAST(:at AS timestamptz) END)
                 ON CONFLICT DO NOTHING
             """),
             {
-                "provider": submission.provider,
+                "provider": place.provider,
                 "batch_id": batch_id,
-                "account": submission.account,
+                "account": place.account,
                 "ours": ours,
-                "endpoint": submission.endpoint,
-                "model": submission.model,
+                "endpoint": place.endpoint,
+                "model": place.model,
                 "reason": reason,
+                "wanted": wanted,
+                "created_at": created_at,
                 "at": at,
             },
         ).rowcount
@@ -69,6 +100,8 @@ def due(connection: Connection, *, at: datetime, limit: int) -> list[Stray]:
             table.c.account,
             table.c.endpoint,
             table.c.model,
+            table.c.wanted,
+            table.c.created_at,
             table.c.noted_at,
             table.c.cancelled_at,
         )

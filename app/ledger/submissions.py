@@ -1,11 +1,12 @@
 """Submissions: the intent before the money is spent, and everything learned about it afterwards."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, select, text, tuple_, update
 from sqlalchemy.engine import Row
 
 from app.ledger import schema
@@ -55,8 +56,17 @@ def _read(row: Row[Any]) -> Submission:
     return Submission(**{**row._asdict(), "state": SubmissionState(row.state)})
 
 
-def to_hand_over(connection: Connection, *, at: datetime, limit: int = 100) -> list[Submission]:
-    """Submissions that may be sent at `at`, oldest first; those of paused lanes are left out."""
+def to_hand_over(
+    connection: Connection,
+    *,
+    at: datetime,
+    closed: Collection[tuple[str, str]] = (),
+    limit: int = 100,
+) -> list[Submission]:
+    """Submissions that may be sent at `at`, oldest first; those of paused lanes are left out.
+
+    So are those of `closed` accounts (provider, account).
+    """
     table = schema.submission
     paused = (
         select(schema.lane.c.provider)
@@ -72,6 +82,7 @@ def to_hand_over(connection: Connection, *, at: datetime, limit: int = 100) -> l
         .where(table.c.state.in_([SubmissionState.PLANNED, SubmissionState.UPLOADED]))
         .where((table.c.not_before.is_(None)) | (table.c.not_before <= at))
         .where(~paused)
+        .where(tuple_(table.c.provider, table.c.account).not_in(list(closed)))
         .order_by(table.c.created_at)
         .limit(limit)
     )

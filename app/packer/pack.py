@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from app.ledger import engine as ledger
 from app.ledger import locks, moves, packs, spending, submissions
 from app.observe.log import tell
+from app.packer.interlock import Interlock
 from app.policy.lifecycle import Fail, JobState
 from app.policy.packing import Candidate, Limits, PackPlan, Patience, plan
 from app.policy.spending import DailyLimits, dollars
@@ -21,11 +22,13 @@ class Packer:
         engine: Engine,
         limits: Mapping[str, Limits],
         patience: Patience,
+        interlock: Interlock,
         daily_limits: DailyLimits | None = None,
     ) -> None:
         self._engine = engine
         self._limits = limits
         self._patience = patience
+        self._interlock = interlock
         self._daily_limits = daily_limits or {}
         self._told: set[str] = set()
 
@@ -40,7 +43,7 @@ class Packer:
     def _plan(self) -> int:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
-            waiting = packs.candidates(connection, at=now)
+            waiting = packs.candidates(connection, at=now, closed=self._interlock.closed)
         self._tell_unserved(waiting)
         planned = plan(waiting, limits=self._limits, now=now, patience=self._patience)
         self._refuse(planned.too_large)

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import BinaryIO, Final, assert_never
+from typing import Final, assert_never
 
 from sqlalchemy import Connection, Engine
 
@@ -18,7 +17,8 @@ from app.ledger import engine as ledger
 from app.ledger import locks, searching, strays, submissions
 from app.ledger.searching import Proof, Unknown
 from app.observe.log import tell
-from app.policy.names import Mark, deployment_tag, parse_custom_id
+from app.packer.whose import Whose
+from app.policy.names import Mark, deployment_tag
 from app.policy.searching import (
     Adopt,
     DeclareAbsent,
@@ -31,13 +31,9 @@ from app.policy.searching import (
     search_step,
 )
 from app.providers.port import (
-    BatchReport,
-    Downloaded,
     Gone,
     LaneClosed,
-    Line,
     Listing,
-    Phase,
     Provider,
     Unreachable,
 )
@@ -71,7 +67,7 @@ class Search:
     ) -> None:
         self._engine = engine
         self._providers = providers
-        self._spool_directory = spool_directory
+        self._whose = Whose(spool_directory)
         self._deployment = deployment_tag(deployment)
         self._rhythm = rhythm
 
@@ -180,26 +176,10 @@ class Search:
 
     def _results_are_ours(self, unknown: Unknown, provider: Provider, batch_id: str) -> bool | None:
         """Whether an ended batch's results carry this submission's ids; None where nobody can say."""
-        report = provider.poll(batch_id)
-        if not isinstance(report, BatchReport) or report.phase is not Phase.ENDED:
-            return None
-        self._spool_directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=self._spool_directory) as file:
-            if not isinstance(provider.download(report, file), Downloaded):
-                return None
-            return self._is_ours(unknown, provider, file)
-
-    def _is_ours(self, unknown: Unknown, provider: Provider, file: BinaryIO) -> bool | None:
-        file.seek(0)
-        any_line = False
-        for line in provider.read_lines(file, endpoint=unknown.submission.endpoint):
-            if not isinstance(line, Line):
-                continue
-            any_line = True
-            parts = parse_custom_id(line.custom_id)
-            if parts is not None and parts.token == unknown.submission.token:
-                return True
-        return False if any_line else None
+        submission = unknown.submission
+        marks = self._whose.marks(provider, batch_id, endpoint=submission.endpoint)
+        # By the token alone: it is of this submission whatever the deployment was called when it was sent.
+        return None if marks is None else any(mark.token == submission.token for mark in marks)
 
     def _note_absent(self, unknown: Unknown, provider: Provider, step: NoteAbsent) -> None:
         if step.delete_file is not None:

@@ -1,7 +1,7 @@
 """Hand packs over to providers, each at most once.
 
-Record the intent (commit) -> create (no transaction open, no retry) -> record the answer (commit,
-guarded). A reply that was lost leaves the submission `unknown`: it is never repeated, but looked for.
+Record the intent (commit, where the interlock is open) -> create (no transaction open, no retry) ->
+record the answer (commit, guarded). A reply that was lost leaves the submission `unknown`: it is never repeated, but looked for.
 """
 
 import time
@@ -19,6 +19,7 @@ from app.ledger import giving_back, locks, submissions
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.packer.answers import Answers
+from app.packer.interlock import Interlock
 from app.packer.spool import LackingError, Spool
 from app.policy.lifecycle import SubmissionState
 from app.policy.names import deployment_tag
@@ -60,6 +61,7 @@ class Submitter:
         spool_directory: Path,
         deployment: str,
         spans: Spans,
+        interlock: Interlock,
         workspaces: Mapping[tuple[str, str], str] | None = None,
         attached: Attached,
     ) -> None:
@@ -68,6 +70,7 @@ class Submitter:
         self._deployment = deployment_tag(deployment)
         self._spool = Spool(engine, spool_directory, deployment=self._deployment, attached=attached)
         self._spans = spans
+        self._interlock = interlock
         self._answers = Answers(engine, first_poll=spans.first_poll)
         #: Where accounts share one; each has its own otherwise.
         self._workspaces = workspaces or {}
@@ -77,7 +80,9 @@ class Submitter:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             lost = submissions.lose_replies(connection, at=now)
-            due = submissions.to_hand_over(connection, at=now, limit=_HANDOVERS_MAX)
+            due = submissions.to_hand_over(
+                connection, at=now, closed=self._interlock.closed, limit=_HANDOVERS_MAX
+            )
         for submission_id in lost:
             tell("reply_lost", warning=True, submission_id=str(submission_id))
         return sum(self._one(submission) for submission in due)
@@ -173,6 +178,8 @@ class Submitter:
             return False
         try:
             with self._engine.begin() as connection:
+                if not self._interlock.keeps(connection, (submission.provider, submission.account)):
+                    return False
                 now = ledger.now(connection)
                 return submissions.advance(
                     connection,

@@ -26,6 +26,8 @@ class ListedBatch:
     mark: Mark | None = None
     #: The file it was made from, where it was made from one.
     file_id: str | None = None
+    #: Which of our endpoints its requests go to; None where it does not say, or is none of ours.
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

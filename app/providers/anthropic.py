@@ -71,13 +71,11 @@ class AnthropicProvider:
         *,
         api_key: Key,
         base_url: str | None,
-        deployment: str,
         connect_timeout_s: float,
         create_timeout_s: float,
         sync_timeout_s: float,
     ) -> None:
-        """`deployment` is the tag of our custom_ids. Opens no connection."""
-        self.deployment = deployment
+        """Opens no connection."""
         self._api_key = api_key
         self._base_url = base_url
         self._connect_timeout_s = connect_timeout_s
@@ -181,7 +179,9 @@ class AnthropicProvider:
         """Anthropic takes the body with the create: there is never a file."""
         raise ValueError(f"no file {file_id} was uploaded: the body travels with the create")
 
-    def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
+    def download(
+        self, report: BatchReport, into: BinaryIO, *, bytes_max: int | None = None
+    ) -> DownloadReply:
         """See `Provider`. On any reply but `Downloaded`, `into` is as it was.
 
         The address is built on our own base URL: `results_url` could name a host that must not
@@ -191,7 +191,8 @@ class AnthropicProvider:
         written = 0
         try:
             for batch_id in report.result_files:
-                written += self._stream(f"{_BATCHES}/{quote(batch_id, safe='')}/results", into)
+                path = f"{_BATCHES}/{quote(batch_id, safe='')}/results"
+                written += self._stream(path, into, bytes_max)
         except downloads.CutShortError as error:
             downloads.rewind(into, start)
             return replies.cut_short(error)
@@ -264,7 +265,7 @@ class AnthropicProvider:
         connect_s = min(self._connect_timeout_s, timeout_s)
         return httpx2.Timeout(timeout_s, connect=connect_s, pool=connect_s)
 
-    def _stream(self, path: str, into: BinaryIO) -> int:
+    def _stream(self, path: str, into: BinaryIO, bytes_max: int | None) -> int:
         stream = self._asking.get(
             path,
             cast_to=httpx2.Response,
@@ -275,7 +276,7 @@ class AnthropicProvider:
         # With this `cast_to` the SDK hands over the response itself, unread; its types do not say so.
         response = cast("httpx2.Response", stream)
         try:
-            return downloads.stream(response, into)
+            return downloads.stream(response, into, bytes_max=bytes_max)
         finally:
             response.close()
 

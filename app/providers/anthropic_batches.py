@@ -60,4 +60,5 @@ def listed(batch: dict[str, Any]) -> ListedBatch | None:
         created_at=reading.moment(batch.get("created_at")),
         total=told.total,
         ended=told.phase is Phase.ENDED,
+        endpoint="messages",
     )

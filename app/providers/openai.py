@@ -50,12 +50,6 @@ _LINE_OVERHEAD_BYTES: Final = 144
 #: The longest that OpenAI keeps output files, counted from their creation.
 _OUTPUT_KEPT_S: Final = 30 * 24 * 3600
 _JSON: Final = {"Content-Type": "application/json"}
-#: The address of an endpoint in a line and in a batch; a direct call's is the same under the base URL.
-_URLS: Final = {
-    "responses": "/v1/responses",
-    "chat": "/v1/chat/completions",
-    "embeddings": "/v1/embeddings",
-}
 _READS: Final[Mapping[str, openai_lines.Read]] = {
     "responses": openai_lines.answer,
     "chat": openai_bodies.chat,
@@ -85,15 +79,13 @@ class OpenAIProvider:
         *,
         api_key: Key,
         base_url: str | None,
-        deployment: str,
         connect_timeout_s: float,
         create_timeout_s: float,
         sync_timeout_s: float,
         organization: str | None = None,
         project: str | None = None,
     ) -> None:
-        """`deployment` is the tag that batches carry in their metadata. Opens no connection."""
-        self.deployment = deployment
+        """Opens no connection."""
         self._api_key = api_key
         self._base_url = base_url
         self._organization = organization
@@ -150,7 +142,7 @@ class OpenAIProvider:
                     # The SDK lists the endpoints that it knows; others on this wire have more.
                     endpoint=_url(handover.endpoint),  # type: ignore[arg-type]
                     completion_window="24h",
-                    metadata=openai_batches.metadata(handover, self.deployment),
+                    metadata=openai_batches.metadata(handover),
                     output_expires_after={"anchor": "created_at", "seconds": _OUTPUT_KEPT_S},
                     # Not documented to do anything; it costs nothing.
                     extra_headers={"Idempotency-Key": f"uh-{handover.submission_id}"},
@@ -204,7 +196,9 @@ class OpenAIProvider:
             return Gone() if isinstance(reply, NotFound) else reply
         return Gone()
 
-    def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
+    def download(
+        self, report: BatchReport, into: BinaryIO, *, bytes_max: int | None = None
+    ) -> DownloadReply:
         """See `Provider`. On any reply but `Downloaded`, `into` is as it was."""
         start = into.tell()
         written = 0
@@ -213,7 +207,7 @@ class OpenAIProvider:
                 with self._asking.files.with_streaming_response.content(
                     file_id, extra_headers=downloads.PLAIN
                 ) as reply:
-                    written += downloads.stream(reply.http_response, into)
+                    written += downloads.stream(reply.http_response, into, bytes_max=bytes_max)
         except downloads.CutShortError as error:
             downloads.rewind(into, start)
             return replies.cut_short(error)
@@ -291,9 +285,9 @@ class OpenAIProvider:
 
 
 def _url(endpoint: str) -> str:
-    if endpoint not in _URLS:
+    if endpoint not in openai_batches.URLS:
         raise ValueError(f"no endpoint {endpoint!r} on this wire")
-    return _URLS[endpoint]
+    return openai_batches.URLS[endpoint]
 
 
 def _answered(response: httpx2.Response, read: openai_lines.Read) -> DirectReply:

@@ -19,6 +19,13 @@ from app.providers.port import (
 )
 from app.providers.strict_json import NotJsonError, parse_object
 
+#: The address of an endpoint in a line and in a batch; a direct call's is the same under the base URL.
+URLS: Final = {
+    "responses": "/v1/responses",
+    "chat": "/v1/chat/completions",
+    "embeddings": "/v1/embeddings",
+}
+_ENDPOINTS: Final = {url: endpoint for endpoint, url in URLS.items()}
 #: Names in a batch's metadata: what an orphan is known by.
 _DEPLOYMENT: Final = "uh_dep"
 _SUBMISSION: Final = "uh_sub"
@@ -34,10 +41,10 @@ _ABSENCES: Final = (
 )
 
 
-def metadata(handover: Handover, deployment: str) -> dict[str, str]:
+def metadata(handover: Handover) -> dict[str, str]:
     """What the create says of us; listed with the batch ever after."""
     return {
-        _DEPLOYMENT: deployment,
+        _DEPLOYMENT: handover.deployment,
         _SUBMISSION: handover.submission_id,
         "sha": handover.sha256,
         "n": str(handover.requests_count),
@@ -59,6 +66,7 @@ def listed(batch: dict[str, Any]) -> ListedBatch | None:
         ended=told.phase is not Phase.RUNNING,
         mark=Mark(deployment, token) if deployment and token else None,
         file_id=reading.text(batch.get("input_file_id")),
+        endpoint=_ENDPOINTS.get(reading.text(batch.get("endpoint")) or ""),
     )
 
 

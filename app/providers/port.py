@@ -251,8 +251,13 @@ class Provider(Protocol):
         """Delete an uploaded body, so that no create of it can succeed from now on."""
         ...
 
-    def download(self, report: BatchReport, into: BinaryIO) -> DownloadReply:
-        """Stream every result file of an ended batch into `into`, in constant memory."""
+    def download(
+        self, report: BatchReport, into: BinaryIO, *, bytes_max: int | None = None
+    ) -> DownloadReply:
+        """Stream every result file of an ended batch into `into`, in constant memory.
+
+        With `bytes_max` only the whole lines at the beginning of each.
+        """
         ...
 
     def read_lines(self, source: BinaryIO, *, endpoint: str) -> Iterator[Line | Malformed]:

@@ -24,6 +24,7 @@ from app.direct.spend import SpendGuard
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
+from app.ledger import sweeping
 from app.near_real_time.telling import Telling
 from app.near_real_time.worker import NearRealTime, Stamina
 from app.notify.compose import Composer
@@ -31,9 +32,12 @@ from app.notify.outbox import MailRules, Outbox
 from app.notify.post import Poster
 from app.notify.smtp import SmtpSender
 from app.notify.webhooks import Webhooks
+from app.packer.interlock import Interlock
 from app.packer.pack import Packer
 from app.packer.search import Rhythm, Search
 from app.packer.submit import Spans, Submitter
+from app.packer.sweep import Rounds, Sweep
+from app.packer.whose import Whose
 from app.policy.judging import Judge
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
@@ -87,6 +91,36 @@ def attached() -> Attached:
 
 
 @cache
+def deployment() -> str:
+    """What marks our batches: the deployment's name, and which ledger it has. Asks the ledger once."""
+    with engine().connect() as connection:
+        return f"{settings().deployment}/{sweeping.origin(connection)}"
+
+
+@cache
+def interlock() -> Interlock:
+    """Which accounts something may be sent for; shared by all that pack and send in this process."""
+    return Interlock(providers().keys())
+
+
+@cache
+def sweep() -> Sweep:
+    """Accounts for every batch of the accounts' workspaces."""
+    config = settings()
+    return Sweep(
+        engine=engine(),
+        providers=providers(),
+        interlock=interlock(),
+        whose=Whose(config.spool_directory),
+        deployment=deployment(),
+        rounds=Rounds(
+            held=timedelta(seconds=config.search_every_s),
+            clean=timedelta(seconds=config.sweep_every_s),
+        ),
+    )
+
+
+@cache
 def packer() -> Packer:
     """Makes packs."""
     config = settings()
@@ -105,6 +139,7 @@ def packer() -> Packer:
         engine=engine(),
         limits=most_by_provider,
         patience=patience,
+        interlock=interlock(),
         daily_limits=daily_limits(),
     )
 
@@ -117,7 +152,8 @@ def submitter() -> Submitter:
         engine=engine(),
         providers=providers(),
         spool_directory=config.spool_directory,
-        deployment=config.deployment,
+        deployment=deployment(),
+        interlock=interlock(),
         attached=attached(),
         workspaces=workspaces(config),
         spans=Spans(
@@ -138,7 +174,7 @@ def search() -> Search:
         engine=engine(),
         providers=providers(),
         spool_directory=config.spool_directory,
-        deployment=config.deployment,
+        deployment=deployment(),
         rhythm=Rhythm(
             settle={
                 "anthropic": timedelta(seconds=config.settle_anthropic_s),
@@ -177,7 +213,7 @@ def collector(wake_completion: Callable[[], None]) -> Collector:
 
 
 @cache
-def stray_batches() -> Strays:
+def stray_batches(wake_completion: Callable[[], None]) -> Strays:
     """Ends and books batches of ours that nobody waits for."""
     config = settings()
     return Strays(
@@ -187,6 +223,7 @@ def stray_batches() -> Strays:
         judge=judge(),
         shortest=timedelta(seconds=config.poll_min_s),
         longest=timedelta(seconds=config.poll_max_s),
+        on_settled=wake_completion,
     )
 
 

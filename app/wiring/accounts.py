@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from app.accounts import DEFAULT, Account
 from app.keys import Key, KeyFile, given
-from app.policy.names import deployment_tag
 from app.policy.spending import DailyLimits
 from app.providers.port import Provider
 from app.settings import RateLimit, Settings, settings
@@ -22,7 +21,6 @@ def providers() -> Mapping[tuple[str, str], Provider]:
     config = settings()
     found: dict[tuple[str, str], Provider] = {}
     common: dict[str, Any] = {
-        "deployment": deployment_tag(config.deployment),
         "connect_timeout_s": config.connect_timeout_s,
         "create_timeout_s": config.create_timeout_s,
         "sync_timeout_s": config.sync_timeout_s,

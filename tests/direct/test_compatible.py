@@ -63,7 +63,6 @@ def providers(simulator: Simulator) -> Iterator[Providers]:
     provider = OpenAIProvider(
         api_key=given("any"),
         base_url=f"{simulator.url}{PREFIX}",
-        deployment="dep123",
         connect_timeout_s=2,
         create_timeout_s=10,
         sync_timeout_s=10,

@@ -11,12 +11,11 @@ ENDPOINTS = {"anthropic": "messages", "openai": "responses"}
 _KEY = given("key")
 
 
-def build(kind: type[Adapter], url: str, *, deployment: str = "dep123", key: Key = _KEY) -> Adapter:
+def build(kind: type[Adapter], url: str, *, key: Key = _KEY) -> Adapter:
     base = url if kind is AnthropicProvider else f"{url}/v1"
     return kind(
         api_key=key,
         base_url=base,
-        deployment=deployment,
         connect_timeout_s=1,
         create_timeout_s=2,
         sync_timeout_s=2,

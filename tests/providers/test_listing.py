@@ -74,9 +74,11 @@ def test_a_listed_anthropic_batch_says_only_how_large_it_is(
     """Nothing of ours is in it before its results are."""
     server.answers(ok(data=[entry(anthropic, "b1")], has_more=False))
 
-    assert Listing(
-        (ListedBatch(provider_batch_id="b1", created_at=LATER, total=7, ended=False),)
-    ) == anthropic.list_batches(newer_than=None, since=SINCE)
+    shown = ListedBatch(
+        provider_batch_id="b1", created_at=LATER, total=7, ended=False, endpoint="messages"
+    )
+
+    assert Listing((shown,)) == anthropic.list_batches(newer_than=None, since=SINCE)
 
 
 def test_a_listed_openai_batch_says_whose_it_is(openai: OpenAIProvider, server: Server) -> None:

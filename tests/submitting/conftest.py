@@ -16,11 +16,13 @@ from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
 from app.ledger import admission
 from app.ledger import engine as ledger
+from app.packer.interlock import Interlock
 from app.packer.pack import Packer
 from app.packer.search import Rhythm, Search
 from app.packer.submit import Spans, Submitter
+from app.packer.sweep import Rounds, Sweep
+from app.packer.whose import Whose
 from app.policy.judging import Judge
-from app.policy.names import deployment_tag
 from app.policy.packing import Limits, Patience
 from app.providers.attached import Attached
 from app.providers.port import Provider
@@ -72,6 +74,9 @@ class Road:
     named: Mapping[str, Provider] = field(default_factory=dict)
     #: What all its accounts share; None is a workspace for each.
     workspace: str | None = None
+    deployment: str = DEPLOYMENT
+    #: Once, at the start, unless a test is about later looks.
+    sweep_every: timedelta = timedelta(hours=1)
 
     def __post_init__(self) -> None:
         providers = {(self.name, "default"): self.provider}
@@ -84,13 +89,28 @@ class Road:
             line_overhead_bytes=most.line_overhead_bytes,
         )
         patience = Patience(linger=timedelta(0), due_margin=timedelta(0))
-        self.packer = Packer(engine=self.engine, limits={self.name: limits}, patience=patience)
+        self.interlock = Interlock(providers)
+        self.sweep = Sweep(
+            engine=self.engine,
+            providers=providers,
+            interlock=self.interlock,
+            whose=Whose(self.spool),
+            deployment=self.deployment,
+            rounds=Rounds(held=timedelta(0), clean=self.sweep_every),
+        )
+        self.packer = Packer(
+            engine=self.engine,
+            limits={self.name: limits},
+            patience=patience,
+            interlock=self.interlock,
+        )
         self.submitter = Submitter(
             attached=Attached(None),
             engine=self.engine,
             providers=providers,
             spool_directory=self.spool,
-            deployment=DEPLOYMENT,
+            deployment=self.deployment,
+            interlock=self.interlock,
             spans=Spans(send_ttl=SETTLE, send_within=SETTLE, first_poll=timedelta(0)),
             workspaces=dict.fromkeys(providers, self.workspace) if self.workspace else None,
         )
@@ -98,7 +118,7 @@ class Road:
             engine=self.engine,
             providers=providers,
             spool_directory=self.spool,
-            deployment=DEPLOYMENT,
+            deployment=self.deployment,
             rhythm=Rhythm(settle={self.name: SETTLE}, again=MOMENT),
         )
         bring_in = BringIn(
@@ -122,7 +142,9 @@ class Road:
             judge=judge,
             shortest=MOMENT,
             longest=MOMENT,
+            on_settled=lambda: None,
         )
+        self.sweep.run()
 
     def admit(self, count: int, *, account: str | None = None) -> None:
         """Let jobs wait, at the default account unless another is named."""
@@ -145,11 +167,24 @@ class Road:
 
     def once(self) -> None:
         """Everything once, as the wake-ups do."""
+        self.sweep.run()
         self.packer.run()
         self.search.run()
         self.submitter.run()
         self.collector.run()
         self.strays.run()
+
+    def sweep_now(self) -> None:
+        """Look at the workspace as a process that has just started does."""
+        self.sweep = Sweep(
+            engine=self.engine,
+            providers={(self.name, "default"): self.provider},
+            interlock=self.interlock,
+            whose=Whose(self.spool),
+            deployment=self.deployment,
+            rounds=Rounds(held=timedelta(0), clean=self.sweep_every),
+        )
+        self.sweep.run()
 
     def states(self, table: str = "submission") -> list[str]:
         """The states of all submissions or jobs, oldest first."""
@@ -195,6 +230,6 @@ def road(
     request: pytest.FixtureRequest, engine: Engine, simulator: Simulator, tmp_path: Path
 ) -> Iterator[Road]:
     """One at each provider."""
-    provider = build(request.param, simulator.url, deployment=deployment_tag(DEPLOYMENT))
+    provider = build(request.param, simulator.url)
     yield Road(provider.name, engine, simulator, provider, tmp_path / "spool")
     provider.close()

@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from app.keys import given
-from app.policy.names import deployment_tag
 from tests.providers.adapters import KINDS, build
 from tests.simulator.conftest import Simulator
-from tests.submitting.conftest import DEPLOYMENT, Road
+from tests.submitting.conftest import Road
 from tests.support.waiting import wait_until
 
 JOBS = 3
@@ -23,9 +22,8 @@ def road(
     request: pytest.FixtureRequest, engine: Engine, simulator: Simulator, tmp_path: Path
 ) -> Iterator[Road]:
     """A default account and one named `research`, each with a key of its own."""
-    tag = deployment_tag(DEPLOYMENT)
     default, research = (
-        build(request.param, simulator.url, deployment=tag, key=given(key))
+        build(request.param, simulator.url, key=given(key))
         for key in ("key-default", "key-research")
     )
     named = {"research": research}

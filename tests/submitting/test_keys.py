@@ -10,10 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from app.keys import KeyFile
-from app.policy.names import deployment_tag
 from tests.providers.adapters import KINDS, build
 from tests.simulator.conftest import Simulator
-from tests.submitting.conftest import DEPLOYMENT, Road
+from tests.submitting.conftest import Road
 from tests.support.waiting import wait_until
 
 
@@ -49,8 +48,7 @@ def rotation(
     """One at each provider, which takes key A alone."""
     file = tmp_path / "key"
     file.write_text("key-a", encoding="utf-8")
-    tag = deployment_tag(DEPLOYMENT)
-    provider = build(request.param, simulator.url, deployment=tag, key=KeyFile(file))
+    provider = build(request.param, simulator.url, key=KeyFile(file))
     road = Road(provider.name, engine, simulator, provider, tmp_path / "spool")
     found = Rotation(road, file)
     found.valid("key-a")

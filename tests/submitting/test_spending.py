@@ -79,6 +79,7 @@ def limited(road: Road, limit_nano_usd: int) -> Packer:
                 line_overhead_bytes=most.line_overhead_bytes,
             )
         },
+        interlock=road.interlock,
         patience=Patience(linger=timedelta(0), due_margin=timedelta(0)),
         daily_limits={(road.name, "default"): limit_nano_usd},
     )

@@ -5,6 +5,7 @@ and both come from real callers. Money is integer nano-dollars. Times are aware 
 The safety rules are partial unique indexes: they hold whatever the processes do.
 """
 
+from app.ledger.schema.accounting import origin, sweep
 from app.ledger.schema.base import metadata
 from app.ledger.schema.batches import lane, pack, pack_item, stray, submission
 from app.ledger.schema.jobs import attempt, charge, job, spend
@@ -22,6 +23,7 @@ __all__ = [
     "lane",
     "metadata",
     "notification",
+    "origin",
     "pack",
     "pack_item",
     "pick_up",
@@ -33,6 +35,7 @@ __all__ = [
     "spend",
     "stray",
     "submission",
+    "sweep",
     "ticket",
     "workload",
 ]

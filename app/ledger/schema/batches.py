@@ -128,6 +128,10 @@ stray = Table(
     Column("endpoint", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    #: The ledger has forgotten that it made it (it was restored): not cancelled, its answers are used.
+    Column("wanted", Boolean, nullable=False, server_default="false"),
+    #: When it was made, by the provider's clock; None where it did not say.
+    at("created_at"),
     at("noted_at", nullable=False),
     at("poll_at", nullable=False),
     #: When the provider was asked to end it.

@@ -1,0 +1,52 @@
+"""Whose an ended batch is, from the custom_ids in its results: the only mark that Anthropic's batches have."""
+
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final
+
+from app.policy.names import Mark, parse_custom_id
+from app.providers.port import BatchReport, Downloaded, Line, Phase, Provider
+
+#: A result is some kilobytes; of other people's largest batches this is the beginning.
+_HEAD_BYTES: Final = 4 * 1024 * 1024
+
+
+class Whose:
+    """Reads results only as far as it takes."""
+
+    def __init__(self, spool_directory: Path) -> None:
+        self._spool_directory = spool_directory
+
+    def marks(self, provider: Provider, batch_id: str, *, endpoint: str) -> frozenset[Mark] | None:
+        """The marks that its results carry; none at all for somebody else's. None where nobody can say."""
+        report = provider.poll(batch_id)
+        if not isinstance(report, BatchReport) or report.phase is not Phase.ENDED:
+            return None
+        if not report.result_files:
+            return frozenset()  # kept no longer: nobody will ever say, and nothing is to be had
+        head = self._read(provider, report, endpoint, bytes_max=_HEAD_BYTES)
+        # A first line of several megabytes is not whole in the head.
+        return self._read(provider, report, endpoint, bytes_max=None) if head is None else head
+
+    def _read(
+        self, provider: Provider, report: BatchReport, endpoint: str, *, bytes_max: int | None
+    ) -> frozenset[Mark] | None:
+        self._spool_directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self._spool_directory) as file:
+            reply = provider.download(report, file, bytes_max=bytes_max)
+            if not isinstance(reply, Downloaded):
+                return None
+            return _marks(provider, file, endpoint)
+
+
+def _marks(provider: Provider, file: BinaryIO, endpoint: str) -> frozenset[Mark] | None:
+    file.seek(0)
+    ids = [
+        line.custom_id
+        for line in provider.read_lines(file, endpoint=endpoint)
+        if isinstance(line, Line)
+    ]
+    if not ids:
+        return None
+    parts = [part for part in map(parse_custom_id, ids) if part is not None]
+    return frozenset(Mark(part.deployment, part.token) for part in parts)
