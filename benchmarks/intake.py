@@ -46,7 +46,6 @@ def pump_all(where: Ground, database: int, count: int) -> float:
             client=client,
             engine=engine,
             announce=Announcer(app=app, client=client, key_prefix="", wake=_nobody_is_woken),
-            queues=[QUEUE],
             rules=Rules(
                 request_bytes_max=config.request_bytes_max, attempts_max=config.attempts_max
             ),

@@ -1,24 +1,27 @@
 """Notice that Redis has forgotten, and tell it again: results, states, and how large chords are.
 
-Redis keeps a mark of ours. Another one, or none, says that everything is gone (a flush, an empty
-replacement, a failover to a stale replica). Single results that are gone (evicted, deleted) are found by
-looking at some of the newer ones each time. What the ledger has is told again; what completion has
-published before is not, so a callback or a chord's body still goes out once.
+Three probes, because none alone sees everything. A mark of ours that is gone: a flush, an empty
+replacement. Another replication id: a failover, perhaps to a replica that lagged and still has the mark. A
+look at some of the newer results each time: single ones that are gone (evicted, deleted) or old. What the
+ledger has is told again; what completion has published before is not, so a callback or a chord's body
+still goes out once.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
+from celery import states
 from kombu.exceptions import KombuError
+from redis.exceptions import NoPermissionError
 from sqlalchemy import Engine
 
 from app.completion.celery_end import CeleryEnd
 from app.ledger import engine as ledger
 from app.ledger import locks, redelivery, tickets
-from app.ledger.redelivery import HeaderPart, Told
+from app.ledger.redelivery import HeaderPart, Mark, Told
 from app.observe.log import tell
 from unhurried.contract import ADMITTED_STATE, REDIS_LIFETIME_S, Marker, marker_key
 
@@ -28,6 +31,9 @@ _PAGE: Final = 1000
 #: How many of the newer results one round looks at, and how far back they reach.
 _SAMPLE: Final = 2000
 _SAMPLE_SPAN: Final = timedelta(hours=1)
+#: Celery writes the state first; the rest of a result may be long.
+_STATE_BYTES: Final = 40
+_ENDED: Final = tuple(f'"{state}"'.encode() for state in states.READY_STATES)
 _LOST_PARTS: Final = (
     "Redis lost what other tasks of this chord had returned; run it again: answers that are paid for "
     "are taken by their idempotency keys"
@@ -38,44 +44,71 @@ class RedisLoss:
     """Looks, and repairs. Safe to repeat, to kill anywhere and to run twice at once."""
 
     def __init__(
-        self, *, engine: Engine, celery_end: CeleryEnd, client: Any, backend: Any, key_prefix: str
+        self,
+        *,
+        engine: Engine,
+        celery_end: CeleryEnd,
+        client: Any,
+        backend: Any,
+        key_prefix: str,
+        waiting_count: Callable[[], int],
     ) -> None:
+        """`waiting_count` says how many messages nobody has admitted yet."""
         self._engine = engine
         self._celery_end = celery_end
         self._client = client
         self._backend = backend
         self._key_prefix = key_prefix
         self._sampled_to = 0
+        self._waiting_count = waiting_count
+        #: How many those were when Redis was last well.
+        self._waiting = 0
 
     def run(self) -> int:
         """One look; how many results are told again. Raises redis.RedisError where Redis is away."""
         with self._engine.begin() as connection:
             expected = redelivery.mark(connection)
-        found = self._client.get(self._key_prefix + _MARK_KEY)
+        found = self._found()
         if expected is None:
-            self._leave_mark()
+            self._expect(self._leave_mark())
             return 0
-        if found is not None and found.decode() == expected:
-            self._ask_chord_sizes()
-            return self._sample()
-        with locks.only_one(self._engine, "redis_loss") as mine:
-            return self._restore() if mine else 0
+        if found.value == expected.value and expected.replication_id is None:
+            self._expect(found)  # a ledger from before it was asked for
+        elif found != expected:
+            with locks.only_one(self._engine, "redis_loss") as mine:
+                return self._restore() if mine else 0
+        self._waiting = self._waiting_count()
+        self._ask_chord_sizes()
+        return self._sample()
 
-    def _leave_mark(self) -> None:
-        # Redis first: dying in between, the ledger still expects another and all is told again.
-        value = uuid4().hex
-        self._client.set(self._key_prefix + _MARK_KEY, value)
+    def _found(self) -> Mark:
+        value = self._client.get(self._key_prefix + _MARK_KEY)
+        try:
+            replication = self._client.info("replication")
+        except NoPermissionError:
+            replication = {}
+        return Mark(value.decode() if value else "", replication.get("master_replid", ""))
+
+    def _leave_mark(self) -> Mark:
+        self._client.set(self._key_prefix + _MARK_KEY, uuid4().hex)
+        return self._found()
+
+    def _expect(self, mark: Mark) -> None:
         with self._engine.begin() as connection:
-            redelivery.set_mark(connection, value, at=ledger.now(connection))
+            redelivery.set_mark(connection, mark, at=ledger.now(connection))
 
     def _restore(self) -> int:
-        tell("redis_forgot", warning=True)
+        tell("redis_forgot", warning=True, unadmitted_count=self._waiting)
+        # A new mark in Redis before anything is told, and in the ledger after everything is: should Redis
+        # forget again meanwhile, or this process die, the two still differ and all is told once more.
+        mark = self._leave_mark()
         with self._engine.begin() as connection:
             since = ledger.now(connection) - timedelta(seconds=REDIS_LIFETIME_S)
         states_count = self._tell_states()
         chords_count = self._restore_chords(since)
         results_count = sum(self._tell_missing(page) for page in self._told_since(since))
-        self._leave_mark()
+        if self._found() == mark:
+            self._expect(mark)
         tell(
             "redis_told_again",
             warning=True,
@@ -153,7 +186,11 @@ class RedisLoss:
                 redelivery.remember_published(connection, [body_id], at=ledger.now(connection))
             tell("chord_lost", warning=True, group_id=part.group_id, reason="foreign parts")
             return False
-        return self._celery_end.restore_chord(ticket, part.group_id, part.own_count)
+        restored = self._celery_end.restore_chord(ticket, part.group_id, part.own_count)
+        with self._engine.begin() as connection:
+            # A replica that lagged may have the chord and lack some of its parts.
+            redelivery.tell_group_again(connection, part.group_id, at=ledger.now(connection))
+        return restored
 
     def _told_since(self, since: datetime) -> Iterator[list[Told]]:
         after = 0
@@ -177,9 +214,13 @@ class RedisLoss:
         kept = [one for one in page if not json.loads(one.headers).get("ignore_result")]
         with self._client.pipeline(transaction=False) as pipe:
             for one in kept:
-                pipe.exists(self._backend.get_key_for_task(one.task_id))
-            there = pipe.execute()
-        missing = [one.id for one, found in zip(kept, there, strict=True) if not found]
+                pipe.getrange(self._backend.get_key_for_task(one.task_id), 0, _STATE_BYTES)
+            begun = pipe.execute()
+        missing = [
+            one.id
+            for one, meta in zip(kept, begun, strict=True)
+            if not any(state in meta for state in _ENDED)
+        ]
         if not missing:
             return 0
         with self._engine.begin() as connection:

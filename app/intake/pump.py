@@ -15,7 +15,7 @@ from uuid import uuid4
 import redis
 from sqlalchemy import Engine
 
-from app.intake import messages
+from app.intake import backlog, messages
 from app.intake.announcer import Announcer
 from app.ledger import admission
 from app.ledger import engine as ledger
@@ -23,9 +23,6 @@ from app.ledger.admission import Admission, Admitted
 from app.observe.log import tell
 from app.policy.rules import Rules
 
-#: kombu keeps each priority in a list of its own, and callers may use any of ten steps.
-_PRIORITY_SEPARATOR: Final = "\x06\x16"
-_PRIORITY_STEPS: Final = range(10)
 #: Lists of a dead pump that one sweep admits.
 _STALE_LISTS_MAX: Final = 100
 
@@ -59,7 +56,6 @@ class Pump:
         client: redis.Redis,
         engine: Engine,
         announce: Announcer,
-        queues: Sequence[str],
         rules: Rules,
         key_prefix: str,
         messages_max: int,
@@ -71,13 +67,9 @@ class Pump:
         self._rules = rules
         self._messages_max = messages_max
         self._stale_after_s = stale_after_s
-        self._index = f"{key_prefix}unhurried:intake"
-        self._prefix = f"{key_prefix}unhurried:intake:"
-        self._queues = [
-            f"{key_prefix}{queue}" + (f"{_PRIORITY_SEPARATOR}{step}" if step else "")
-            for queue in queues
-            for step in _PRIORITY_STEPS
-        ]
+        self._index = backlog.index_key(key_prefix)
+        self._prefix = f"{self._index}:"
+        self._queues = backlog.queue_keys(key_prefix)
         self._reserve = client.register_script(_RESERVE)
 
     def run_once(self) -> int:

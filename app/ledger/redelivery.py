@@ -7,6 +7,15 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """By what Redis is known to be the one that was told."""
+
+    value: str
+    #: Its own id of its data's history, which a failover or a restart changes; None where nobody asked.
+    replication_id: str | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
     """A completed ticket: Celery was told of it."""
@@ -40,22 +49,22 @@ class HeaderPart:
     ticket_id: int
 
 
-def mark(connection: Connection) -> str | None:
+def mark(connection: Connection) -> Mark | None:
     """What Redis was told to remember; None before the first time."""
-    found: str | None = connection.execute(
-        text("SELECT value FROM redis_mark")
-    ).scalar_one_or_none()
-    return found
+    row = connection.execute(text("SELECT value, replication_id FROM redis_mark")).one_or_none()
+    return Mark(row.value, row.replication_id) if row else None
 
 
-def set_mark(connection: Connection, value: str, *, at: datetime) -> None:
+def set_mark(connection: Connection, mark: Mark, *, at: datetime) -> None:
     """Expect this of Redis from now on."""
     connection.execute(
         text("""
-            INSERT INTO redis_mark (value, set_at) VALUES (:value, :at)
-            ON CONFLICT ("only") DO UPDATE SET value = EXCLUDED.value, set_at = EXCLUDED.set_at
+            INSERT INTO redis_mark (value, replication_id, set_at)
+            VALUES (:value, :replication_id, :at)
+            ON CONFLICT ("only") DO UPDATE SET value = EXCLUDED.value,
+              replication_id = EXCLUDED.replication_id, set_at = EXCLUDED.set_at
         """),
-        {"value": value, "at": at},
+        {"value": mark.value, "replication_id": mark.replication_id, "at": at},
     )
 
 
@@ -104,6 +113,18 @@ def tell_again(connection: Connection, ticket_ids: Sequence[int], *, at: datetim
             WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'completed'
         """),
         {"ids": list(ticket_ids), "at": at},
+    ).rowcount
+
+
+def tell_group_again(connection: Connection, group_id: str, *, at: datetime) -> int:
+    """Make a chord's completed tickets ready once more; how many there were. May be repeated."""
+    return connection.execute(
+        text("""
+            UPDATE ticket SET state = 'ready', ready_at = :at, generation = generation + 1,
+                              leased_until = NULL
+            WHERE group_id = :group_id AND in_chord AND state = 'completed'
+        """),
+        {"group_id": group_id, "at": at},
     ).rowcount
 
 

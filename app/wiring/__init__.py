@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import redis
@@ -21,6 +21,7 @@ from app.completion.runs import RunCounter
 from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
+from app.intake import backlog
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.ledger import engine as ledger
@@ -50,7 +51,7 @@ from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
 from app.wiring.accounts import daily_limits, named_accounts, providers, rate_limits, workspaces
 from unhurried import storage, workloads
-from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
+from unhurried.contract import Tier
 
 
 @cache
@@ -269,6 +270,7 @@ def redis_loss(app: Celery) -> RedisLoss:
         client=client(),
         backend=app.backend,
         key_prefix=settings().redis_key_prefix,
+        waiting_count=partial(backlog.count, client(), settings().redis_key_prefix),
     )
 
 
@@ -359,7 +361,6 @@ def pump(app: Celery, wake_completion: Callable[[], None]) -> Pump:
         client=client(),
         engine=engine(),
         announce=announcer(app, wake_completion),
-        queues=[QUEUES[Tier.BATCH], QUEUES[Tier.NEAR_REAL_TIME], NOTIFY_QUEUE],
         rules=rules(config, Tier.BATCH, Tier.NEAR_REAL_TIME),
         key_prefix=config.redis_key_prefix,
         messages_max=config.intake_messages_max,

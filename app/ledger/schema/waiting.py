@@ -66,9 +66,7 @@ ticket = Table(
     Index("ix_ticket_open", "job_id", postgresql_where=text("state = 'open'")),
     Index("ix_ticket_ready", "id", postgresql_where=text("state = 'ready'")),
     Index("ix_ticket_completed", "completed_at", postgresql_where=text("state = 'completed'")),
-    Index(
-        "ix_ticket_chord", "group_id", postgresql_where=text("in_chord AND state <> 'completed'")
-    ),
+    Index("ix_ticket_header", "group_id", postgresql_where=text("in_chord")),
 )
 
 #: A chord's header as Redis counts it, kept because Redis alone knows how large it is.
@@ -96,6 +94,8 @@ redis_mark = Table(
     #: One row.
     Column("only", Boolean, primary_key=True, server_default="true"),
     Column("value", Text, nullable=False),
+    #: Redis's `master_replid`; a failover or a restart changes it. None until it was asked.
+    Column("replication_id", Text),
     at("set_at", nullable=False),
 )
 
