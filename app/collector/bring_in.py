@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import admission, searching, settling, submissions
+from app.ledger import admission, lanes, searching, settling, submissions
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
@@ -140,6 +140,7 @@ class BringIn:
         for number, line in enumerate(provider.read_lines(file, endpoint=submission.endpoint)):
             if number in found.strangers:
                 self._quarantine(submission, line)
+                self._book_stranger(submission, line)
                 continue
             assert isinstance(line, Line)
             parts = parse_custom_id(line.custom_id)
@@ -190,6 +191,16 @@ class BringIn:
             )
         tell("quarantined", warning=True, submission_id=str(submission.id), reason=reason)
 
+    def _book_stranger(self, submission: Submission, line: Line | Malformed) -> None:
+        """What a line cost that speaks for nobody: the provider billed it, so it is in the books."""
+        if isinstance(line, Malformed):
+            return
+        bill = _bill(submission, line.custom_id)
+        charge = self._judge.charge(line.outcome, bill, job_id=None)
+        if charge is not None:
+            with self._engine.begin() as connection:
+                settling.book(connection, [charge], at=ledger.now(connection))
+
     def _retry_later(
         self, submission: Submission, reason: str, *, downloaded: bool = False
     ) -> None:
@@ -208,6 +219,12 @@ class BringIn:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             submissions.close(connection, submission, at=now)
+            lanes.raise_ceiling(
+                connection,
+                provider=submission.provider,
+                account=submission.account,
+                model=submission.model,
+            )
         tell(
             "collected",
             submission_id=str(submission.id),

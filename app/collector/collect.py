@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from app.collector.bring_in import BringIn
 from app.ledger import engine as ledger
-from app.ledger import giving_back, locks, submissions
+from app.ledger import giving_back, lanes, locks, submissions
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy.lifecycle import SubmissionState
@@ -27,8 +27,6 @@ from app.providers.port import (
 #: Batches that one run looks at; the next wake-up goes on.
 _POLLS_MAX: Final = 200
 _TOKEN_LIMIT: Final = "token_limit_exceeded"  # noqa: S105 - a provider's error code
-#: A model whose enqueued tokens are over the provider's limit rests this long.
-_TOKEN_LIMIT_REST: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +39,8 @@ class Pace:
     rest: timedelta = timedelta(minutes=1)
     #: How long a batch may not be found before it is the key that cannot see it.
     unseen: timedelta = timedelta(minutes=15)
+    #: How long jobs rest whose model had more tokens enqueued than the provider allows.
+    crowded: timedelta = timedelta(minutes=15)
 
 
 class Collector:
@@ -115,7 +115,7 @@ class Collector:
     def _pause(self, submission: Submission, reply: LaneClosed) -> None:
         """A key that may not see the batch may not make another; the next good look resumes the lane."""
         with self._engine.begin() as connection:
-            paused = submissions.pause_lane(
+            paused = lanes.pause(
                 connection,
                 provider=submission.provider,
                 account=submission.account,
@@ -134,7 +134,7 @@ class Collector:
 
     def _resume(self, submission: Submission) -> None:
         with self._engine.begin() as connection:
-            resumed = submissions.resume_lane(
+            resumed = lanes.resume(
                 connection,
                 provider=submission.provider,
                 account=submission.account,
@@ -180,7 +180,14 @@ class Collector:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             if code == _TOKEN_LIMIT:
-                ready_at = now + _TOKEN_LIMIT_REST
+                ceiling = lanes.lower_ceiling(
+                    connection,
+                    provider=submission.provider,
+                    account=submission.account,
+                    model=submission.model,
+                )
+                message = f"{message} (no more than {ceiling:,} tokens are enqueued from now on)"
+                ready_at = now + self._pace.crowded
                 giving_back.give_back(
                     connection, submission, reason=message, ready_at=ready_at, at=now
                 )

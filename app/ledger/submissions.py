@@ -190,35 +190,3 @@ def lose_replies(connection: Connection, *, at: datetime) -> list[UUID]:
             last_error="no reply before the intent's time was over",
         )
     ]
-
-
-def pause_lane(
-    connection: Connection, *, provider: str, account: str, reason: str, at: datetime
-) -> bool:
-    """Stop submitting for an account; whether it was not paused before. Its jobs wait; none fails."""
-    paused = connection.execute(
-        text("""
-            INSERT INTO lane (provider, account, model, paused_at, pause_reason)
-            VALUES (:provider, :account, '', :at, :reason)
-            ON CONFLICT (provider, account, model)
-            DO UPDATE SET paused_at = EXCLUDED.paused_at, pause_reason = EXCLUDED.pause_reason
-            WHERE lane.paused_at IS NULL
-        """),
-        {"provider": provider, "account": account, "at": at, "reason": reason},
-    )
-    return bool(paused.rowcount)
-
-
-def resume_lane(
-    connection: Connection, *, provider: str, account: str, paused_before: datetime
-) -> bool:
-    """Go on submitting for an account whose key works again; whether it had been paused."""
-    resumed = connection.execute(
-        text("""
-            UPDATE lane SET paused_at = NULL, pause_reason = NULL
-            WHERE provider = :provider AND account = :account AND model = ''
-              AND paused_at < :paused_before
-        """),
-        {"provider": provider, "account": account, "paused_before": paused_before},
-    )
-    return bool(resumed.rowcount)

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from app.ledger import engine as ledger
-from app.ledger import near_real_time, submissions
+from app.ledger import lanes, near_real_time
 from app.ledger.near_real_time import Claimed, OverLimit
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge, Judged
@@ -197,7 +197,7 @@ class NearRealTime:
                 self._limits.close(account, for_s=reply.retry_after_s or _BUSY_S)
             case LaneClosed():
                 with self._engine.begin() as connection:
-                    submissions.pause_lane(
+                    lanes.pause(
                         connection,
                         provider=account.provider,
                         account=account.account,

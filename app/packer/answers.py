@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import giving_back, strays, submissions
+from app.ledger import giving_back, lanes, strays, submissions
 from app.ledger.searching import Proof
 from app.ledger.submissions import Submission
 from app.observe.log import tell
@@ -138,7 +138,7 @@ class Answers:
         reason = f"{reply.code}: {reply.message}"
         with self._engine.begin() as connection:
             now = ledger.now(connection)
-            submissions.pause_lane(
+            lanes.pause(
                 connection,
                 provider=submission.provider,
                 account=submission.account,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, moves, packs, spending, submissions
+from app.ledger import lanes, locks, moves, packs, spending, submissions
 from app.observe.log import tell
 from app.packer.interlock import Interlock
 from app.policy.lifecycle import Fail, JobState
@@ -44,8 +44,9 @@ class Packer:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             waiting = packs.candidates(connection, at=now, closed=self._interlock.closed)
+            rooms = lanes.rooms(connection)
         self._tell_unserved(waiting)
-        planned = plan(waiting, limits=self._limits, now=now, patience=self._patience)
+        planned = plan(waiting, limits=self._limits, now=now, patience=self._patience, rooms=rooms)
         self._refuse(planned.too_large)
         return sum(self._make(one) for one in planned.packs)
 

@@ -16,7 +16,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, searching, strays, submissions, sweeping
+from app.ledger import lanes, locks, searching, strays, sweeping
 from app.ledger.searching import Proof
 from app.ledger.strays import Found
 from app.observe.log import tell
@@ -208,7 +208,7 @@ class Sweep:
         """A key that may not list batches may not make one; the next list resumes what this pauses."""
         self._paused.add(account)
         with self._engine.begin() as connection:
-            paused = submissions.pause_lane(
+            paused = lanes.pause(
                 connection,
                 provider=account[0],
                 account=account[1],
@@ -230,7 +230,7 @@ class Sweep:
             return
         self._paused.discard(account)
         with self._engine.begin() as connection:
-            resumed = submissions.resume_lane(
+            resumed = lanes.resume(
                 connection,
                 provider=account[0],
                 account=account[1],

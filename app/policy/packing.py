@@ -7,10 +7,12 @@ presses.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
+
+from app.policy.ceilings import Room
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,10 +97,13 @@ def plan(
     limits: Mapping[str, Limits],
     now: datetime,
     patience: Patience,
+    rooms: Mapping[tuple[str, str, str], Room] | None = None,
 ) -> Plan:
     """Divide the candidates into packs to send now and jobs to hold.
 
     `limits` is by provider; jobs of a provider that is not in it are held: nobody can send them now.
+    `rooms` is by provider, account and model, where fewer tokens may be enqueued than the limits say:
+    packs are cut smaller there, and those beyond the room are held.
     """
     lanes: dict[LaneKey, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
@@ -106,6 +111,7 @@ def plan(
     packs: list[PackPlan] = []
     held: list[Candidate] = []
     too_large: list[Candidate] = []
+    left = dict(rooms or {})
     for lane in sorted(lanes):
         limit = limits.get(lane.provider)
         if limit is None:
@@ -113,14 +119,20 @@ def plan(
             continue
         fitting = [job for job in lanes[lane] if _fits_alone(job, limit)]
         too_large.extend(job for job in lanes[lane] if not _fits_alone(job, limit))
+        where = (lane.provider, lane.account, lane.model)
+        room = left.get(where)
+        limit = limit if room is None else replace(limit, tokens_max=room.tokens_max)
         runs = _cut(sorted(fitting, key=_order), limit)
         for index, run in enumerate(runs):
             is_cut = index < len(runs) - 1 or len(run) == limit.requests_max
             reason = Reason.FULL if is_cut else _reason_to_go(run, now, patience)
-            if reason is None:
+            tokens = sum(job.tokens for job in run)
+            if reason is None or (room is not None and not room.takes(tokens)):
                 held.extend(run)
-            else:
-                packs.append(_pack(lane, run, limit, reason))
+                continue
+            packs.append(_pack(lane, run, limit, reason))
+            if room is not None:
+                room = left[where] = room.with_more(tokens)
     return Plan(packs=tuple(packs), held=tuple(held), too_large=tuple(too_large))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection
 
-from app.ledger import admission, packs, submissions
+from app.ledger import admission, lanes, packs, submissions
 from app.ledger import engine as ledger
 from tests.docs.tree import blocks, page
 from tests.support.factories import NOW, a_pack, an_admission, uuid
@@ -59,9 +59,7 @@ def test_a_resumed_lane_is_packed_again(desk: Desk) -> None:
     """
     What waited behind a closed account goes on.
     """
-    submissions.pause_lane(
-        desk.connection, provider="anthropic", account="default", reason="no money", at=NOW
-    )
+    lanes.pause(desk.connection, provider="anthropic", account="default", reason="no money", at=NOW)
     assert "nobody" == desk.next
 
     assert 1 == desk.type(_RESUME)

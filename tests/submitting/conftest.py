@@ -132,7 +132,9 @@ class Road:
             engine=self.engine,
             providers=providers,
             bring_in=bring_in,
-            pace=Pace(shortest=MOMENT, longest=MOMENT, rest=timedelta(0), unseen=SETTLE),
+            pace=Pace(
+                shortest=MOMENT, longest=MOMENT, rest=timedelta(0), unseen=SETTLE, crowded=MOMENT
+            ),
             wake_completion=lambda: None,
         )
         self.strays = Strays(
