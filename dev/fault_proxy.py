@@ -23,8 +23,10 @@ class Deed(StrEnum):
     LOSE = "lose"
     #: Both connections break once `after_bytes` of the reply have passed.
     CUT = "cut"
-    #: Nothing more passes until the client goes away or `FaultProxy.release` is called.
+    #: Nothing more of the reply passes until the client goes away or `FaultProxy.release` is called.
     HOLD = "hold"
+    #: Of the request `after_bytes` pass, and no more; the connection stays until the client goes away.
+    KEEP = "keep"
 
 
 @dataclass(kw_only=True)
@@ -34,7 +36,7 @@ class Fault:
     #: Searched in what a client sends at once; `\\A` anchors it to a request's first line.
     request: re.Pattern[bytes]
     deed: Deed
-    #: So much of the reply passes before.
+    #: So much of the reply (of the request, where it is kept) passes before.
     after_bytes: int = 0
     #: So many matching requests are let through first.
     skip: int = 0
@@ -152,8 +154,23 @@ class _Conversation:
                 self._fault.struck.set()
                 self._client[1].transport.abort()
                 return
+            if self._fault is not None and self._fault.deed is Deed.KEEP:
+                await self._keep(chunk, self._fault)
+                return
             self._server[1].write(chunk)
             await self._server[1].drain()
+
+    async def _keep(self, chunk: bytes, fault: Fault) -> None:
+        passes = fault.after_bytes
+        while chunk and len(chunk) < passes:
+            self._server[1].write(chunk)
+            passes -= len(chunk)
+            chunk = await self._client[0].read(_CHUNK_BYTES)
+        self._server[1].write(chunk[:passes])
+        await self._server[1].drain()
+        fault.struck.set()
+        while await self._client[0].read(_CHUNK_BYTES):
+            pass  # what else the client sends of it stays here
 
     def _match(self, chunk: bytes) -> None:
         for fault in self._faults:

@@ -59,6 +59,8 @@ class Stack:
         self._processes: dict[str, Process] = {}
         self.variables: dict[str, str] = {**os.environ, **self.environment}
         self.mails = self.directory / "mails"
+        #: What single processes are told beside that, by their Procfile name.
+        self.own: dict[str, dict[str, str]] = {}
         #: Where the simulator is, once it runs.
         self.simulator_url = ""
 
@@ -143,7 +145,9 @@ class Stack:
             name=name,
             command=_expand(command, self.variables),
             log=self.directory / "logs" / f"{name}.log",
-            environment=self._with_python() if environment is None else environment,
+            environment=(
+                self._with_python() | self.own.get(name, {}) if environment is None else environment
+            ),
             directory=directory,
         )
         process.log.unlink(missing_ok=True)

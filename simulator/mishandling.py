@@ -81,9 +81,13 @@ class Mishandling:
                 part = bytes(reply.body[: int(len(reply.body) * mishap.share)])
                 await reply.leave(send, body=part, more=True)
                 connections.cut(scope["client"])
+            case Kind.TRUNCATE:
+                await reply.leave(
+                    send, body=bytes(reply.body[: int(len(reply.body) * mishap.share)])
+                )
             case Kind.DROP_LINES | Kind.REPEAT_LINES:
                 await reply.leave(send, body=_lines(bytes(reply.body), mishap))
-            case Kind.EXPIRE | Kind.NULL_ERRORS:
+            case Kind.EXPIRE | Kind.CANCEL | Kind.NULL_ERRORS | Kind.OMIT_LINES:
                 self._change_batch(mishap, bytes(reply.body))
                 await reply.leave(send)
             case _:
@@ -117,9 +121,15 @@ class Mishandling:
         if mishap.fault is Kind.NULL_ERRORS:
             batch.null_error_share = mishap.share
             return
+        if mishap.fault is Kind.OMIT_LINES:
+            batch.omitted_share = mishap.share
+            return
         line = batch.timeline
-        work_s = line.worked_at - line.validated_at
-        batch.timeline = replace(line, expires_at=line.validated_at + work_s * mishap.share)
+        until = line.validated_at + (line.worked_at - line.validated_at) * mishap.share
+        if mishap.fault is Kind.CANCEL:
+            batch.timeline = replace(line, cancelled_at=until)
+        else:
+            batch.timeline = replace(line, expires_at=until)
 
 
 def _lines(body: bytes, mishap: Mishap) -> bytes:

@@ -41,11 +41,17 @@ class Kind(StrEnum):
     LATE = "late"
     #: The reply ends after `share` of its bytes, and the connection closes.
     CUT = "cut"
+    #: The reply ends after `share` of its bytes, and says that this is all.
+    TRUNCATE = "truncate"
     #: `share` of the lines of a result file are left out, or told twice.
     DROP_LINES = "drop_lines"
     REPEAT_LINES = "repeat_lines"
     #: The batch that is created expires when `share` of it has run.
     EXPIRE = "expire"
+    #: The batch that is created is cancelled by somebody when `share` of it has run.
+    CANCEL = "cancel"
+    #: `share` of the lines of the batch that is created never run, are not billed, and are in no file.
+    OMIT_LINES = "omit_lines"
     #: `share` of the lines of the batch that is created fail without a reason, and unbilled.
     NULL_ERRORS = "null_errors"
 

@@ -106,6 +106,8 @@ def _write(store: Store, batch: Batch, wire: Wire, tally: _Tally, fates: Fates) 
                 raise ClosingError
             spool.seek(batch.offsets[index])
             custom_id, params = json.loads(spool.readline())
+            if is_one_of(custom_id, batch.omitted_share):
+                continue
             fate = fates.of(batch.provider, params, batch=True) if index < ran else NotRun(cut)
             if isinstance(fate, Said) and is_one_of(custom_id, batch.null_error_share):
                 fate = NotRun(Why.NULL_ERROR)

@@ -3,7 +3,7 @@
 import pytest
 
 from dev.fault_proxy import Deed
-from tests.crash.conftest import CREATES, PROVIDERS, WITHIN_S, Scene
+from tests.crash.scene import CREATES, PROVIDERS, WITHIN_S, Scene
 
 COUNT = 5
 

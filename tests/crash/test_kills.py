@@ -3,7 +3,7 @@
 import pytest
 
 from dev.fault_proxy import Deed, Fault
-from tests.crash.conftest import DOWNLOADS, FINAL_DOT, PROVIDERS, RESULTS, WITHIN_S, Scene
+from tests.crash.scene import DOWNLOADS, FINAL_DOT, PROVIDERS, RESULTS, WITHIN_S, Scene
 from tests.road.conftest import PROCESSES
 from tests.support.waiting import wait_until
 

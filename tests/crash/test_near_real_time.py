@@ -3,7 +3,7 @@
 import pytest
 
 from dev.fault_proxy import Deed
-from tests.crash.conftest import DIRECT, PROVIDERS, WITHIN_S, Scene
+from tests.crash.scene import DIRECT, PROVIDERS, WITHIN_S, Scene
 from tests.support.waiting import wait_until
 
 

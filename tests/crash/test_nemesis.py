@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.crash.conftest import PROVIDERS, WITHIN_S, Scene
+from tests.crash.scene import PROVIDERS, WITHIN_S, Scene
 from tests.support.waiting import wait_until
 
 ROUNDS = 12

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.crash.conftest import PROVIDERS, WITHIN_S, Scene
+from tests.crash.scene import PROVIDERS, WITHIN_S, Scene
 
 
 @pytest.mark.parametrize("server", ["redis", "postgres"])

@@ -46,6 +46,8 @@ class Inbox:
     """What came, and what is answered: one answer after the other, then the last one for ever."""
 
     answers: Sequence[Answer] = (Answer(),)
+    #: So many are refused first, whatever the answers are.
+    refuse_next: int = 0
     got: list[Got] = field(default_factory=list)
     port: int = 0
     scheme: str = "http"
@@ -59,6 +61,9 @@ class Inbox:
 
     def next(self) -> Answer:
         """The answer to the newest webhook."""
+        if self.refuse_next > 0:
+            self.refuse_next -= 1
+            return Answer(status=500)
         return self.answers[min(len(self.got), len(self.answers)) - 1]
 
 

@@ -1,8 +1,9 @@
 """A caller's process that publishes jobs and ends; what became of them is in the caller's log.
 
-`publish.py NAME PROVIDER COUNT [chord | mail | raise | retry]`: the prompt of each says its number, and so
-does the answer. Each job is linked to a task of the caller's, but for a chord or a mail; `raise` and `retry`
-are near-real-time jobs with that `on_lost`.
+`publish.py NAME PROVIDER COUNT [chord | mail | hook | mixed | sync | raise | retry]`: the prompt of each says
+its number, and so does the answer. Each job is linked to a task of the caller's, but for a chord or a mail;
+`mixed` is a fifth of them as a chord, a twentieth with a mail, the others linked. `raise` and `retry` are
+near-real-time jobs with that `on_lost`.
 """
 
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 from celery import chord, uuid
 
 from tasks import body, failed, landed
-from unhurried import ServiceUnavailable, email, messages, responses
+from unhurried import ServiceUnavailable, email, messages, responses, webhook
 
 _SAY_EVERY = 10
 _AGAIN_S = 0.2
 _WITHIN_S = 60
+_CHORD_SHARE = 5
+_MAIL_SHARE = 20
 
 
 def ask(name: str, provider: str, number: int, **options: Any) -> Any:
@@ -43,21 +46,31 @@ def publish(signature: Any) -> None:
             return
 
 
+def options(name: str, provider: str, number: int, count: int, shape: str) -> dict[str, Any]:
+    """What a job of this number says beside its prompt."""
+    if shape == "mail" or (shape == "mixed" and number < count // _MAIL_SHARE):
+        return {"notify": email.to(f"{name}-{provider}-{number}@example.org")}
+    if shape == "hook":
+        return {"notify": webhook.to("crm")}
+    if shape == "sync":
+        return {"tier": "sync"}
+    return {"tier": "near-real-time", "on_lost": shape} if shape in ("raise", "retry") else {}
+
+
 def main() -> None:
     """Publish, and say how far it is."""
-    name, provider, count, *shape = sys.argv[1:]
+    name, provider, count, shape = [*sys.argv[1:], ""][:4]
     numbers = range(int(count))
-    if shape == ["chord"]:
-        chord([ask(name, provider, number) for number in numbers])(body.s(name))
-        return
-    for number in numbers:
-        if shape == ["mail"]:
-            to = email.to(f"{name}-{number}@example.org")
-            publish(ask(name, provider, number, notify=to))
-        else:
-            lost = {"tier": "near-real-time", "on_lost": shape[0]} if shape else {}
-            asked = ask(name, provider, number, **lost)
-            publish(asked.set(link=landed.s(name, number), link_error=failed.s(name)))
+    parts = len(numbers) if shape == "chord" else 0
+    if shape == "mixed":
+        parts = len(numbers) // _CHORD_SHARE
+    if parts:
+        chord([ask(name, provider, number) for number in numbers[-parts:]])(body.s(name))
+    for number in numbers[: len(numbers) - parts]:
+        asked = ask(name, provider, number, **options(name, provider, number, len(numbers), shape))
+        if shape != "mail":
+            asked = asked.set(link=landed.s(name, number), link_error=failed.s(name, provider))
+        publish(asked)
         if number % _SAY_EVERY == 0:
             print(f"published {number}", flush=True)
     print("published all", flush=True)

@@ -19,18 +19,20 @@ def note(event: str, **fields: Any) -> None:
 @app.task
 def landed(result: dict[str, Any], name: str, number: int) -> None:
     """What every job is linked to."""
-    note("landed", name=name, number=number, said=result["output"])
+    told = result["cost_nano_usd"]
+    note("landed", name=name, number=number, said=result["output"], nano_usd=told)
 
 
 @app.task
 def body(results: list[dict[str, Any]], name: str) -> str:
     """A chord's body."""
-    note("body", name=name, said=[result["output"] for result in results])
+    told = [result["cost_nano_usd"] for result in results]
+    note("body", name=name, said=[result["output"] for result in results], nano_usd=told)
     return name
 
 
 @app.task
-def failed(task_id: str, name: str) -> None:
+def failed(task_id: str, name: str, provider: str) -> None:
     """An errback as Celery calls it across processes: with the failed task's id."""
     error = AsyncResult(task_id, app=app).result
-    note("failed", name=name, error=type(error).__name__)
+    note("failed", name=name, provider=provider, error=type(error).__name__)

@@ -1,0 +1,109 @@
+"""Play rows over one running service, and the directed cells beside them."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dev.stack import ROOT, Stack
+from tests.crash.scene import SPANS, Scene
+from tests.faults.act import Act, Ground, with_redis_proxy
+from tests.faults.cells import Cell
+from tests.faults.rows import ROWS
+from tests.notify.receivers import receiving
+from tests.road.callers import Caller
+from tests.road.conftest import HASTE, PROCESSES, SPEED, receivers
+
+#: Edges that no process can be held at from outside for long enough: one process plays both sides.
+DIRECTED: Final = {
+    "flush while Redis is told again": "tests/completion/test_probes.py::"
+    "test_a_flush_while_everything_is_told_again_is_noticed",
+    "a completer that slept": "tests/completion/test_probes.py::"
+    "test_a_completer_that_slept_closes_nothing_newer",
+    "a packer that slept": "tests/submitting/test_races.py::"
+    "test_a_packer_that_slept_sends_nothing_any_more",
+    "another's batch of our size": "tests/submitting/test_races.py::"
+    "test_a_batch_that_is_known_is_never_taken_for_ours",
+    "two creates of one size": "tests/submitting/test_races.py::"
+    "test_two_creates_of_one_size_are_told_apart",
+    "a ledger restored from a backup": "tests/submitting/test_sweep.py::"
+    "test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent",
+    "an illegal move": "tests/ledger/test_illegal_moves.py",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be played."""
+
+    rows: Sequence[str]
+    directed: Sequence[str]
+    jobs: int
+    directory: Path
+
+
+@contextmanager
+def ground(directory: Path) -> Iterator[Ground]:
+    """Every process of the service but Flower, a caller with a worker, and the sinks."""
+    with (
+        receiving() as inbox,
+        Stack(
+            directory=directory,
+            processes=PROCESSES,
+            environment={**HASTE, **SPANS, **receivers(inbox)},
+            simulator_options=SPEED,
+            durable=True,
+            faulty=True,
+        ) as stack,
+        with_redis_proxy(stack) as proxy,
+    ):
+        caller = Caller(
+            stack, directory / "caller.jsonl", directory=ROOT / "tests" / "crash" / "caller"
+        )
+        caller.worker()
+        yield Ground(Scene(stack, caller), proxy, inbox)
+
+
+def play(wanted: Wanted, told: Callable[[Cell], None]) -> list[Cell]:
+    """Every row, one after the other; `told` hears of each cell as it ends."""
+    cells: list[Cell] = []
+    if not wanted.rows:
+        return cells
+    with ground(wanted.directory) as found:
+        for number, name in enumerate(wanted.rows):
+            for cell in _one(found, name, f"row{number}", wanted.jobs):
+                told(cell)
+                cells.append(cell)
+    return cells
+
+
+def _one(found: Ground, name: str, prompts: str, jobs: int) -> list[Cell]:
+    row = ROWS[name]
+    act = Act(
+        found,
+        name,
+        prompts,
+        row.jobs or jobs,
+        providers=row.providers,
+        shape=row.shape,
+        failures=row.failures,
+    )
+    try:
+        row.play(act)
+    except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        act.trouble = dict.fromkeys(act.providers, said)
+    return act.finish()
+
+
+def directed(names: Sequence[str], root: Path) -> list[tuple[str, bool]]:
+    """Play these at their own desks; whether each went as it must."""
+    found = []
+    for name in names:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", DIRECTED[name]]
+        done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+        found.append((name, done.returncode == 0))
+    return found
