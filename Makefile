@@ -15,10 +15,10 @@ export UV_SYSTEM_CERTS := true
 CALLERS := --exclude '^tests/.*/caller/'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all test-sdk check bench memory lock clean
+.PHONY: help setup demo up test test-all test-faults test-sdk check bench memory lock clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv, as requirements.lock says
 
@@ -33,6 +33,9 @@ test: $(READY) ## Run the tests, without those marked full
 
 test-all: $(READY) ## Run every test
 	$(BIN)/python -m pytest $(TESTS)
+
+test-faults: $(READY) ## Play every fault and count; BREAK=name takes a guard away, BREAK=all each
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only "$(ONLY)")
 
 test-sdk: $(READY) ## Run the official SDKs' own tests against the simulator
 	@$(BIN)/python -m dev.sdk_suites

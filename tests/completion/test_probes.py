@@ -11,6 +11,8 @@ from sqlalchemy import text
 
 from app.completion.celery_end import CeleryEnd
 from app.completion.redis_loss import RedisLoss
+from app.ledger import engine as ledger
+from app.ledger import tickets
 from dev.servers import Server, start_redis
 from tests.completion.conftest import Service
 from tests.support.answering import admit, answer
@@ -154,6 +156,30 @@ def test_a_restart_with_all_its_data_tells_nothing_again(
 
     assert (0, 0) == (probe.run(), probe.run())
     assert 0 == _ready_count(service)
+
+
+def test_a_completer_that_slept_closes_nothing_newer(
+    service: Service, probing: Callable[[Any], RedisLoss]
+) -> None:
+    """
+    It slept past its lease, another completed its tickets, and Redis forgot: what is to be told again
+    stays so when it wakes.
+    """
+    probing(service.client).run()
+    answer(service.engine, admit(service.engine, [an_admission(one) for one in IDS]))
+    with service.engine.begin() as connection:
+        now = ledger.now(connection)
+        slept = tickets.claim(connection, at=now, lease=now - now, limit=100)
+    service.completer.run()
+    service.client.flushall()
+    assert 5 == probing(service.client).run()
+    with service.engine.begin() as connection:
+        done = [(one.id, one.generation) for one in slept]
+        tickets.completed(connection, done, at=ledger.now(connection))
+
+    service.completer.run()
+
+    assert ["SUCCESS"] * 5 == told(service.client)
 
 
 def _ready_count(service: Service) -> int:

@@ -23,8 +23,6 @@ from tests.road.conftest import books, lines
 WITHIN_S: Final = 150.0
 _STRUCK_S: Final = 60.0
 _LOOK_S: Final = 0.5
-#: A surplus that is under way when the last expected thing has come shows within this.
-_QUIET_S: Final = 3.0
 _ENDED: Final = frozenset({"ended", "completed", "expired", "cancelled", "failed", "deleted"})
 #: The simulator's addresses by provider.
 CREATE: Final = {"anthropic": "/v1/messages/batches", "openai": "/v1/batches"}
@@ -59,6 +57,8 @@ class Act:
     providers: Sequence[str] = PROVIDERS
     shape: str = "mixed"
     failures: int = 0
+    #: A surplus that is under way when the last expected thing has come shows within this.
+    quiet_s: float = 3.0
     fired: Counter[str] = field(default_factory=Counter)
     #: What a row found beside the figures, by provider.
     trouble: dict[str, str] = field(default_factory=dict)
@@ -194,11 +194,11 @@ class Act:
 
     def _await_quiet(self) -> None:
         self.ground.scene.await_rest()
-        before, until = self._figures(), time.monotonic() + _QUIET_S
+        before, until = self._figures(), time.monotonic() + self.quiet_s
         while time.monotonic() < until:
             time.sleep(_LOOK_S)
             if self._figures() != before:
-                before, until = self._figures(), time.monotonic() + _QUIET_S
+                before, until = self._figures(), time.monotonic() + self.quiet_s
 
     def _figures(self) -> list[Any]:
         found = [self.seen(provider) for provider in self.providers]

@@ -38,7 +38,7 @@ _RESULT: Final = {
     "anthropic": re.compile(rb'celery-task-meta-.*"endpoint": "messages"', re.DOTALL),
     "openai": re.compile(rb'celery-task-meta-.*"endpoint": "responses"', re.DOTALL),
 }
-_BODY: Final = re.compile(rb"unhurried:once:.*tasks\.body", re.DOTALL)
+_BODY: Final = re.compile(rb'"task": ?"tasks\.body"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Row:
     #: Jobs of a cell where it is not what the table is run with.
     jobs: int | None = None
     failures: int = 0
+    #: How long a surplus may take to show; a mail is tried again after some seconds.
+    quiet_s: float = 3.0
 
 
 def _simulated(fault: str, paths: dict[str, str], **said: Any) -> Callable[[Act], None]:
@@ -92,6 +94,15 @@ def notifier_killed(act: Act) -> None:
     faults = act.strike(dict.fromkeys(PROVIDERS, FINAL_DOT), Deed.HOLD, proxy=proxy, skip=2)
     act.publish()
     act.kill_when_struck(faults, "notifier")
+
+
+def mail_reply_lost(act: Act) -> None:
+    """The mail server took the mail, and the connection broke before it said so."""
+    proxy = act.ground.stack.proxies["mail_sink"]
+    faults = act.strike(dict.fromkeys(PROVIDERS, FINAL_DOT), Deed.CUT, proxy=proxy, skip=2)
+    act.publish()
+    for provider, fault in faults.items():
+        act.fired[provider] += fault.struck.wait(60)
 
 
 def truncated(act: Act) -> None:
@@ -270,6 +281,7 @@ ROWS: Final[dict[str, Row]] = {
     "kill while completing": Row(_completer_killed(_RESULT, skip=20)),
     "kill while a body goes out": Row(_completer_killed(dict.fromkeys(PROVIDERS, _BODY), skip=0)),
     "kill while notifying": Row(notifier_killed),
+    "mail: reply lost": Row(mail_reply_lost, quiet_s=10.0),
     "expired at 60 %": Row(_simulated("expire", CREATE, method="POST", share=0.6)),
     "cancelled": Row(_simulated("cancel", CREATE, method="POST", share=0.5)),
     "8 % lines with null error": Row(_simulated("null_errors", CREATE, method="POST", share=0.08)),

@@ -23,6 +23,8 @@ DIRECTED: Final = {
     "test_a_flush_while_everything_is_told_again_is_noticed",
     "a completer that slept": "tests/completion/test_probes.py::"
     "test_a_completer_that_slept_closes_nothing_newer",
+    "a replica that lagged": "tests/completion/test_probes.py::"
+    "test_a_failover_to_a_replica_that_lagged_is_noticed",
     "a packer that slept": "tests/submitting/test_races.py::"
     "test_a_packer_that_slept_sends_nothing_any_more",
     "another's batch of our size": "tests/submitting/test_races.py::"
@@ -31,6 +33,9 @@ DIRECTED: Final = {
     "test_two_creates_of_one_size_are_told_apart",
     "a ledger restored from a backup": "tests/submitting/test_sweep.py::"
     "test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent",
+    "a ledger restored under a running process": "tests/submitting/test_sweep.py::"
+    "test_a_ledger_that_is_restored_under_a_running_process_is_noticed",
+    "too many tokens enqueued": "tests/submitting/test_crowding.py",
     "an illegal move": "tests/ledger/test_illegal_moves.py",
 }
 
@@ -90,6 +95,7 @@ def _one(found: Ground, name: str, prompts: str, jobs: int) -> list[Cell]:
         providers=row.providers,
         shape=row.shape,
         failures=row.failures,
+        quiet_s=row.quiet_s,
     )
     try:
         row.play(act)
