@@ -42,6 +42,8 @@ class Fault:
     skip: int = 0
     #: Set when it has struck. A reply that was struck has come: the server did it.
     struck: threading.Event = field(default_factory=threading.Event)
+    #: What has come of the reply and did not pass.
+    withheld: bytes = b""
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -190,8 +192,11 @@ class _Conversation:
                 rest = chunk[self._passes :]
                 await self._pass(chunk[: self._passes])
                 self._passes -= len(chunk) - len(rest)
-                if rest and not await self._goes_on(self._fault):
-                    return
+                if rest:
+                    fault, self._fault.withheld = self._fault, rest
+                    if not await self._goes_on(fault):
+                        return
+                    rest = fault.withheld
             await self._pass(rest)
 
     async def _goes_on(self, fault: Fault) -> bool:
@@ -200,9 +205,17 @@ class _Conversation:
         if fault.deed is Deed.CUT:
             self._client[1].transport.abort()
             return False
-        await fault._released.wait()  # noqa: SLF001 - ours, of this module
+        reading = asyncio.create_task(self._withhold(fault))
+        try:
+            await fault._released.wait()  # noqa: SLF001 - ours, of this module
+        finally:
+            reading.cancel()
         self._fault = None
         return True
+
+    async def _withhold(self, fault: Fault) -> None:
+        while chunk := await self._server[0].read(_CHUNK_BYTES):
+            fault.withheld += chunk
 
     async def _pass(self, chunk: bytes) -> None:
         if chunk:

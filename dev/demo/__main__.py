@@ -3,6 +3,7 @@
 DOCS=dir        summarise that folder instead of CPython's language-reference topics
 PROVIDER=name   anthropic or openai: the real provider, with your key, after asking
 KEEP=1          leave everything running at the end
+KILL=1          SIGKILL the packer while a create is answered, and the collector in a download
 """
 
 import fcntl
@@ -20,8 +21,9 @@ from typing import Final
 from rich.console import Console
 
 from app.ledger import engine as ledger
-from dev.demo import documents, show, tally
+from dev.demo import documents, killing, show, tally
 from dev.demo.asking import agree_to_cost
+from dev.demo.killing import Killing
 from dev.demo.plan import EMBEDDING_MODEL, WEBHOOKS, Plan, make
 from dev.demo.receiving import Receiving
 from dev.demo.tally import CallerLog
@@ -55,15 +57,19 @@ class Wishes:
     docs: Path | None
     provider: str | None
     keep: bool
+    kill: bool = False
 
     @classmethod
     def read(cls) -> "Wishes":
-        """From DOCS, PROVIDER and KEEP. Raises SystemExit that says what is allowed."""
+        """From DOCS, PROVIDER, KEEP and KILL. Raises SystemExit that says what is allowed."""
         provider = os.environ.get("PROVIDER") or None
         if provider is not None and provider not in _MODELS:
             raise SystemExit(f"PROVIDER must be one of: {', '.join(_MODELS)}")
         docs = os.environ.get("DOCS")
-        return cls(Path(docs) if docs else None, provider, bool(os.environ.get("KEEP")))
+        kill = bool(os.environ.get("KILL"))
+        if kill and provider is not None:
+            raise SystemExit("KILL=1 is for the simulated providers: leave PROVIDER out")
+        return cls(Path(docs) if docs else None, provider, bool(os.environ.get("KEEP")), kill)
 
 
 def main() -> None:
@@ -84,7 +90,12 @@ def main() -> None:
     stack = Stack(
         directory=DIRECTORY,
         simulator=wishes.provider is None,
-        environment=_HASTE | _caller_environment() | receiving.environment() | limit,
+        environment=_HASTE
+        | (killing.HASTE if wishes.kill else {})
+        | _caller_environment()
+        | receiving.environment()
+        | limit,
+        faulty=wishes.kill,
     )
     with _alone(DIRECTORY):
         console.print(f"{len(texts)} documents. Starting Redis, PostgreSQL and the service ...")
@@ -97,7 +108,7 @@ def _show(
 ) -> show.Outcome:
     with stack:
         _caller(stack, "caller_receiver", ["receiver.py", str(receiving.port)])
-        outcome = _run(stack, plan, console, real=wishes.provider is not None)
+        outcome = _run(stack, plan, console, wishes)
         show.everything(outcome, console, flower_url=stack.flower_url)
         _linger(console, keep=wishes.keep)
     return outcome
@@ -120,19 +131,23 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outcome:
+def _run(stack: Stack, plan: Plan, console: Console, wishes: Wishes) -> show.Outcome:
+    real = wishes.provider is not None
     log = CallerLog(stack.directory / "caller.jsonl")
     plan_path = stack.directory / "plan.json"
     plan_path.write_text(json.dumps(plan.wire()), "utf-8")
     console.print(f"Flower: {stack.flower_url}")
     engine = ledger.connect(stack.variables["UNHURRIED_DATABASE_URL"])
+    killer = Killing(stack, console)
+    if wishes.kill:
+        killer.arm()
     started = time.monotonic()
     worker = _caller(stack, "caller_worker", ["-m", "celery", "-A", "app", "worker", "-P", "solo"])
     asking = _caller(stack, "caller", ["ask.py", str(plan_path)])
     done = watch(
         engine,
         console,
-        lambda: _all_happened(log, stack.mails, asking, plan),
+        lambda: killer.step() and _all_happened(log, stack.mails, asking, plan),
         log.progress,
         within_s=_REAL_WITHIN_S if real else _WITHIN_S,
     )
@@ -143,9 +158,17 @@ def _run(stack: Stack, plan: Plan, console: Console, *, real: bool) -> show.Outc
     )
     engine.dispose()
     worker.require_alive()
+    if wishes.kill and billed is not None:
+        report |= {
+            "lost": tally.lost(plan, log),
+            "bought_twice": killing.bought_twice(tally.lines(stack.simulator_url)),
+            "adopted": killer.adopted(billed),
+            "kills": dict(killer.kills),
+        }
     path = stack.directory / "report.json"
     path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    return show.Outcome(report=report, log=log, mails=stack.mails, complete=done)
+    safe = not (report.get("lost") or report.get("bought_twice"))
+    return show.Outcome(report=report, log=log, mails=stack.mails, complete=done and safe)
 
 
 def _all_happened(log: CallerLog, mails: Path, asking: Process, plan: Plan) -> bool:

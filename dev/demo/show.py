@@ -38,6 +38,7 @@ def everything(outcome: Outcome, console: Console, *, flower_url: str) -> None:
         _result(bodies[0], console)
     _money(outcome.report, console)
     _told(outcome.report, console)
+    _killed(outcome.report, console)
     _watched(outcome, console)
     console.print(f"Flower: {flower_url}")
     if not outcome.complete:
@@ -100,6 +101,16 @@ def _told(report: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right")
     table.add_row(str(report["emails_received"]), str(report["webhooks_verified"]))
     console.print(table)
+
+
+def _killed(report: dict[str, Any], console: Console) -> None:
+    """What the kills of KILL=1 came to."""
+    if "kills" in report:
+        kills = ", ".join(f"{name} {count} times" for name, count in report["kills"].items())
+        console.print(
+            f"Killed: {kills}. Batches that were found again: {report['adopted']}. "
+            f"Lost: {report['lost']}. Bought twice: {report['bought_twice']}."
+        )
 
 
 def _watched(outcome: Outcome, console: Console) -> None:

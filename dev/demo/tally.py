@@ -5,12 +5,15 @@ import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from app.ledger import views
 from dev.demo.plan import Plan
+
+#: Lines of the books that are asked for at once.
+_PAGE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,29 @@ def books(simulator_url: str) -> dict[str, Any]:
     with urllib.request.urlopen(f"{simulator_url}/_books", timeout=60) as reply:  # noqa: S310 - our own loopback address
         found: dict[str, Any] = json.loads(reply.read())
     return found
+
+
+def lines(simulator_url: str) -> list[dict[str, Any]]:
+    """Every line that the simulator billed."""
+    found: list[dict[str, Any]] = []
+    while True:
+        url = f"{simulator_url}/_books/lines?limit={_PAGE}&offset={len(found)}"
+        with urllib.request.urlopen(url, timeout=60) as reply:  # noqa: S310 - our own loopback address
+            page: list[dict[str, Any]] = json.loads(reply.read())
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def lost(plan: Plan, log: CallerLog) -> int:
+    """Documents that the caller published and has heard nothing of."""
+    bodies = log.events("body")
+    missing = len(plan.documents) - (bodies[0]["jobs"] if bodies else 0)
+    if plan.embeds:
+        missing += len(plan.documents) - sum(line["documents"] for line in log.events("index"))
+    if plan.small and not log.events("errback"):
+        missing += len(plan.small)
+    return missing
 
 
 def report(
