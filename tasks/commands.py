@@ -1,8 +1,10 @@
 """Commands of clients: each may come twice, late or never. What they name is looked up in the ledger."""
 
+from typing import Any
+
 from app import wiring
 from app.celery import COMPLETE_QUEUE, app, wake
-from unhurried.readers import LATEST_TASK, RESTORE_TASK
+from unhurried.readers import LATEST_TASK, REPLAY_TASK, RESTORE_TASK, ReplayQuery
 from unhurried.run_wire import CANCEL_RUN_TASK, RESTORE_RUN_TASK
 
 
@@ -16,6 +18,12 @@ def restore(*, task_id: str) -> None:
 def latest(*, tenant: str, workload: str, subject: str | None = None) -> None:
     """Point at the newest answer of a workload about a subject again."""
     wiring.restorer(app).newest(tenant=tenant, workload=workload, subject=subject)
+
+
+@app.task(name=REPLAY_TASK, ignore_result=True, shared=False)
+def replay(**query: Any) -> None:
+    """Write a page of a workload's settled results."""
+    wiring.replay().page(ReplayQuery.model_validate(query))
 
 
 @app.task(name=RESTORE_RUN_TASK, ignore_result=True, shared=False)

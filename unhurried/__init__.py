@@ -31,6 +31,8 @@ from unhurried.gathered import Results
 from unhurried.handles import chat, embeddings, messages, responses
 from unhurried.jobs import Job
 from unhurried.mail import email
+from unhurried.once import TABLE as ONCE_TABLE
+from unhurried.once import once
 from unhurried.pieces import pieces
 from unhurried.progress import Progress
 from unhurried.results import Result, ToolCall
@@ -40,6 +42,7 @@ from unhurried.webhooks import webhook
 __version__ = "0.1.0"
 
 __all__ = [
+    "ONCE_TABLE",
     "AnswerLost",
     "Attachment",
     "CallError",
@@ -81,6 +84,7 @@ __all__ = [
     "follow",
     "item",
     "messages",
+    "once",
     "pieces",
     "responses",
     "steps",

@@ -5,7 +5,7 @@ messages.delay(model=M, max_tokens=300, messages=[...], tier="batch")        # a
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
@@ -19,6 +19,7 @@ from unhurried.jobs import Job
 from unhurried.options import Notices, split
 from unhurried.publishing import canvas_headers, stub
 from unhurried.reading import Reader, newest
+from unhurried.replaying import replay
 from unhurried.results import Result
 from unhurried.runs import Run, Seal, id_of_run
 from unhurried.schemas import Schema
@@ -188,6 +189,32 @@ class Handle:
         app = bound_app()
         task_id = newest(app, tenant=tenant, workload=workload, subject=subject)
         return reader.read(Job(task_id, app=app, schema=schema))
+
+    def results(
+        self,
+        workload: str,
+        *,
+        after: str | None = None,
+        consumer: str | None = None,
+        tenant: str = "default",
+        schema: Schema | None = None,
+    ) -> Iterator[Result]:
+        """Every settled result of a workload at this endpoint, failed ones too, from the ledger.
+
+        To rebuild what was derived from them: in an order that never changes, each with a `result_id` that
+        never changes and a `cursor`. Keep the last cursor and go on `after` it: nothing that settles later
+        sorts before it. A page is held at a time. With `consumer` they are recorded as picked up; their age
+        is not looked at. Raises CallError at once; ServiceUnavailable while reading where nobody answers.
+        """
+        return replay(
+            bound_app(),
+            endpoint=self.endpoint,
+            workload=workload,
+            after=after,
+            tenant=tenant,
+            consumer=consumer,
+            schema=schema,
+        )
 
     def _signature(
         self, args: tuple[Any, ...], wire: dict[str, Any], *, immutable: bool

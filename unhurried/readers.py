@@ -5,7 +5,7 @@ As in `unhurried.contract`, fields may be added and none changes its meaning.
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -13,6 +13,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 #: Commands of clients, on the control queue. Each may be lost or repeated.
 RESTORE_TASK: Final = "unhurried.restore.v1"
 LATEST_TASK: Final = "unhurried.latest.v1"
+REPLAY_TASK: Final = "unhurried.replay.v1"
+#: Results of one page of a replay, at most.
+REPLAY_RESULTS_MAX: Final = 200
 
 #: The stream of pick-ups, and how many entries it holds at most: the oldest are dropped.
 PICK_UPS_KEY: Final = "unhurried:pick-ups"
@@ -57,6 +60,31 @@ class PickUp(BaseModel):
     consumer: Declaration | None = None
     result_ids: Annotated[tuple[UUID, ...], Field(max_length=PICK_UP_RESULTS_MAX)]
     picked_up_at: AwareDatetime
+
+
+class ReplayQuery(BaseModel):
+    """What a client asks for: the arguments of the command."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    endpoint: str
+    workload: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    tenant: Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$")] = "default"
+    #: Beyond this place; 0 begins at the beginning.
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    #: What the reply is about, for `reply_key`.
+    reply: Annotated[str, Field(max_length=64)]
+
+
+class ReplayPage(BaseModel):
+    """A page of results, as JSON under the reply's key."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    #: On the wire, each with its `cursor`.
+    results: tuple[dict[str, Any], ...]
+    #: Whether there are more beyond the last one now.
+    more: bool
 
 
 def latest_key(*, tenant: str, workload: str, subject: str | None) -> str:

@@ -90,6 +90,8 @@ class Result(BaseModel):
     error: ErrorValue | None = None
     #: The call's policy is to leave it out where it failed (`on_failure="drop"`).
     dropped: bool = False
+    #: Its place among the settled results of its workload; set in a replay alone.
+    cursor: str | None = None
 
     _fetch: Callable[[str], str] | None = PrivateAttr(default=None)
     _model: type[BaseModel] | None = PrivateAttr(default=None)

@@ -16,6 +16,7 @@ from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
+from app.completion.replay import Replay
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
 from app.direct.answer import DirectAnswer
@@ -259,6 +260,12 @@ def restorer(app: Celery) -> Restorer:
         latest=latest(),
         counts=run_counter(),
     )
+
+
+@cache
+def replay() -> Replay:
+    """Reads settled results once more."""
+    return Replay(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
 
 
 @cache

@@ -100,6 +100,8 @@ job = Table(
     at("effective_until"),
     at("settled_at"),
     at("cancel_requested_at"),
+    #: Its place among the settled results of its workload, given when somebody replays them.
+    Column("replay_number", BigInteger),
     #: What identical requests of a workload that shares have in common; None where nothing is shared.
     Column("likeness", LargeBinary),
     #: Jobs of one flight are asked once while one is under way; None is alone.
@@ -136,6 +138,23 @@ job = Table(
         "betas",
         "ready_at",
         postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_job_replay",
+        "tenant",
+        "workload",
+        "replay_number",
+        postgresql_where=text("replay_number IS NOT NULL"),
+    ),
+    Index(
+        "ix_job_unnumbered",
+        "tenant",
+        "workload",
+        "settled_at",
+        postgresql_where=text(
+            "state IN ('succeeded', 'failed', 'expired', 'cancelled') AND workload IS NOT NULL"
+            " AND replay_number IS NULL"
+        ),
     ),
     Index("ix_job_workload", "workload", "subject", "settled_at"),
 )

@@ -1,0 +1,91 @@
+"""Settled results of a workload in an order that never changes: what a consumer rebuilds its state from."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from app.policy.ends import JobEnd
+
+_JOB: Final = [name for name in JobEnd.__dataclass_fields__ if name != "job_id"]
+#: Results that one transaction numbers.
+NUMBERED_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """One result and its place."""
+
+    number: int
+    job: JobEnd
+
+
+def number(connection: Connection, *, tenant: str, workload: str) -> int:
+    """Give the settled results of a workload that have none their numbers; how many there were.
+
+    One transaction at a time does so, whatever the workload: the lock is held until its commit. So nothing
+    ever becomes visible below a number that somebody has seen; a sequence, or the time of settling, taken
+    in the settling transactions themselves could not promise that, since they commit in any order.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('unhurried.replay'))"))
+    return connection.execute(
+        text("""
+            UPDATE job SET replay_number = m.number FROM (
+              SELECT id, nextval('job_replay_number') AS number FROM (
+                SELECT id FROM job
+                WHERE tenant = :tenant AND workload = :workload AND replay_number IS NULL
+                  AND state IN ('succeeded', 'failed', 'expired', 'cancelled')
+                ORDER BY settled_at, id LIMIT :limit
+              ) AS settled
+            ) AS m WHERE job.id = m.id
+        """),
+        {"tenant": tenant, "workload": workload, "limit": NUMBERED_MAX},
+    ).rowcount
+
+
+def results(
+    connection: Connection,
+    *,
+    tenant: str,
+    workload: str,
+    endpoint: str,
+    after: int,
+    limit: int,
+    bytes_max: int,
+) -> tuple[list[Numbered], bool]:
+    """Numbered results of an endpoint beyond a number, in order, and whether there are more.
+
+    At most `limit`, whose outputs are within `bytes_max` but for the last one.
+    """
+    rows = connection.execute(
+        text(f"""
+            WITH next AS (
+              SELECT replay_number, id, octet_length(output) AS bytes FROM job
+              WHERE tenant = :tenant AND workload = :workload AND endpoint = :endpoint
+                AND replay_number > :after
+              ORDER BY replay_number LIMIT :limit + 1
+            ), page AS (
+              SELECT replay_number, id, count(*) OVER () AS found,
+                     coalesce(sum(bytes) OVER (
+                       ORDER BY replay_number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                     ), 0) AS bytes_before
+              FROM next
+            )
+            SELECT page.replay_number AS number, page.found, job.id, {", ".join(_JOB)}
+            FROM page JOIN job ON job.id = page.id
+            WHERE bytes_before <= :bytes_max ORDER BY page.replay_number LIMIT :limit
+        """),  # noqa: S608 - column names are constants of this module
+        {
+            "tenant": tenant,
+            "workload": workload,
+            "endpoint": endpoint,
+            "after": after,
+            "limit": limit,
+            "bytes_max": bytes_max,
+        },
+    ).all()
+    found = [
+        Numbered(row.number, JobEnd(job_id=row.id, **{name: getattr(row, name) for name in _JOB}))
+        for row in rows
+    ]
+    return found, bool(rows) and rows[0].found > len(rows)

@@ -1,0 +1,152 @@
+"""A workload's settled results, once more and always in the same order."""
+
+import json
+import threading
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from app.completion.replay import Replay
+from app.ledger import replay as pages
+from tests.client.apps import calling
+from tests.completion.conftest import Service
+from tests.support.answering import admit, answer, fail
+from tests.support.factories import an_admission
+from unhurried import messages
+from unhurried.contract import OUTPUT_INLINE_BYTES_MAX, Endpoint
+from unhurried.errors import CallError, ServiceUnavailable
+from unhurried.readers import REPLAY_TASK, ReplayQuery
+
+NOTES = {"workload": "notes"}
+
+
+@contextmanager
+def served(service: Service) -> Iterator[Any]:
+    """A caller, and a thread that does with its commands what the service's process does."""
+    replay = Replay(engine=service.engine, client=service.client, key_prefix="")
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            raw = service.client.brpop(["unhurried.control"], timeout=0.1)
+            if raw:
+                message = json.loads(raw[1])
+                assert REPLAY_TASK == message["headers"]["task"]
+                _, arguments, _ = json.loads(b64decode(message["body"]))
+                replay.page(ReplayQuery.model_validate(arguments))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with calling(str(service.app.conf.broker_read_url)) as app:
+            yield app
+    finally:
+        stop.set()
+        thread.join()
+
+
+def settle(service: Service, *task_ids: str, output: str = "Fine.") -> None:
+    """Answer jobs of the workload."""
+    arrived = [an_admission(one, prompt=one, **NOTES) for one in task_ids]
+    answer(service.engine, admit(service.engine, arrived), output=output)
+
+
+def test_results_come_in_an_order_that_never_changes(service: Service) -> None:
+    """
+    What settles later comes after every cursor that somebody has; ids and order stay.
+    """
+    settle(service, "b", "a")
+    with served(service):
+        first = list(messages.results("notes"))
+        settle(service, "c")
+        fail(service.engine, admit(service.engine, [an_admission("d", prompt="d", **NOTES)]))
+        again = list(messages.results("notes"))
+        rest = list(messages.results("notes", after=first[-1].cursor))
+
+    assert [one.result_id for one in first] == [one.result_id for one in again[:2]]
+    assert [one.cursor for one in again[2:]] == [one.cursor for one in rest]
+    assert [True, True, True, False] == [one.ok for one in again]
+    assert 4 == len({one.result_id for one in again})
+
+
+def test_a_replay_is_read_page_by_page(service: Service) -> None:
+    """
+    More than a page, and outputs too long to travel.
+    """
+    settle(service, *[f"task-{number}" for number in range(250)])
+    settle(service, "long", output="x" * (OUTPUT_INLINE_BYTES_MAX + 1))
+    with served(service):
+        found = list(messages.results("notes"))
+        long = found[-1].output
+
+    assert 251 == len({one.result_id for one in found})
+    assert OUTPUT_INLINE_BYTES_MAX + 1 == len(long)
+
+
+def test_a_replay_is_of_one_tenant_workload_and_endpoint(service: Service) -> None:
+    """
+    Nobody sees another's.
+    """
+    others = [
+        an_admission("tenant", prompt="tenant", tenant="other", **NOTES),
+        an_admission("workload", prompt="workload", workload="letters"),
+        an_admission("endpoint", endpoint=Endpoint.RESPONSES, **NOTES),
+    ]
+    answer(service.engine, admit(service.engine, others))
+    settle(service, "mine")
+    with served(service):
+        found = list(messages.results("notes"))
+
+    assert 1 == len(found)
+
+
+def test_what_is_numbered_late_never_comes_before_what_was_seen(service: Service) -> None:
+    """
+    A transaction that settled first and commits last gets the higher place.
+    """
+    admitted = admit(service.engine, [an_admission("slow", prompt="slow", **NOTES)])
+    settle(service, "quick")
+    with service.engine.begin() as connection:
+        pages.number(connection, tenant="default", workload="notes")
+    answer(service.engine, admitted)
+    with service.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE job SET settled_at = '2001-01-01T00:00:00Z' WHERE replay_number IS NULL"
+        )
+        pages.number(connection, tenant="default", workload="notes")
+        found, more = pages.results(
+            connection,
+            tenant="default",
+            workload="notes",
+            endpoint="messages",
+            after=0,
+            limit=10,
+            bytes_max=10_000,
+        )
+
+    assert (admitted, False) == ([found[-1].job.job_id], more)
+
+
+@pytest.mark.parametrize("arguments", [{"after": "x"}, {"tenant": "a b"}, {"consumer": "nobody"}])
+def test_a_replay_that_cannot_be_is_refused_at_once(
+    service: Service, arguments: dict[str, Any]
+) -> None:
+    """
+    Before anything is read.
+    """
+    with calling(str(service.app.conf.broker_read_url)), pytest.raises(CallError):
+        messages.results("notes", **arguments)
+
+
+def test_a_service_that_does_not_answer_is_one_clear_error(service: Service) -> None:
+    """
+    An older one, for instance, knows no such command.
+    """
+    with (
+        calling(str(service.app.conf.broker_read_url)),
+        pytest.raises(ServiceUnavailable, match="not older than this client"),
+    ):
+        next(messages.results("notes"))

@@ -1,0 +1,1 @@
+"""A Django app for callers: the marks of `unhurried.once`, in the caller's own database."""

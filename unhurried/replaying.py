@@ -1,0 +1,85 @@
+"""Every settled result of a workload once more, in an order that never changes."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+from celery import Celery
+from pydantic import ValidationError
+
+from unhurried import asking, consumers, pick_ups, stored
+from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried.contract import Endpoint
+from unhurried.errors import CallError, ServiceUnavailable
+from unhurried.options import first_problem
+from unhurried.readers import REPLAY_TASK, Declaration, ReplayPage, ReplayQuery, reply_key
+from unhurried.results import Result
+from unhurried.schemas import Schema
+
+#: A page is read from the ledger; the first one may have to number what has settled.
+_WITHIN_S: Final = 15.0
+_LOOK_S: Final = 0.05
+
+
+def replay(
+    app: Celery,
+    *,
+    endpoint: Endpoint,
+    workload: str,
+    after: str | None,
+    tenant: str,
+    consumer: str | None,
+    schema: Schema | None,
+) -> Iterator[Result]:
+    """See `Handle.results`. Nothing is asked before the first result is taken."""
+    reader = consumers.declared(consumer) if consumer is not None else None
+    query = _query(endpoint=endpoint, workload=workload, after=after, tenant=tenant)
+    return _pages(app, query, reader, schema)
+
+
+def _pages(
+    app: Celery, query: ReplayQuery, reader: Declaration | None, schema: Schema | None
+) -> Iterator[Result]:
+    more = True
+    while more:
+        page = _ask(app, query)
+        fetch = partial(stored.output, app)
+        results = [Result.parse(one, fetch=fetch, schema=schema) for one in page.results]
+        yield from results
+        if reader is not None:
+            pick_ups.record(app, results, consumer=reader)
+        more = page.more and bool(results)
+        if more and results[-1].cursor is not None:
+            query = query.model_copy(update={"after": int(results[-1].cursor)})
+
+
+def _query(*, endpoint: Endpoint, workload: str, after: str | None, tenant: str) -> ReplayQuery:
+    if after is not None and not (after.isascii() and after.isdigit()):
+        raise CallError(f"after={after!r} is no cursor: take one from result.cursor")
+    try:
+        return ReplayQuery(
+            endpoint=endpoint, workload=workload, after=int(after or 0), tenant=tenant, reply=""
+        )
+    except ValidationError as error:
+        raise CallError(first_problem(error)) from None
+
+
+def _ask(app: Celery, query: ReplayQuery) -> ReplayPage:
+    reply = f"replay:{uuid4()}"
+    asking.command(
+        app, REPLAY_TASK, query.model_copy(update={"reply": reply}).model_dump(mode="json")
+    )
+    key = key_prefix(app) + reply_key(reply)
+    until = time.monotonic() + _WITHIN_S
+    while time.monotonic() < until:
+        with redis_answers("ask again, after the last cursor"):
+            found: bytes | None = redis_of(app).get(key)
+        if found is not None:
+            return ReplayPage.model_validate_json(found)
+        time.sleep(_LOOK_S)
+    raise ServiceUnavailable(
+        f"the service did not answer within {_WITHIN_S:g} s: is it running, and not older than this client? "
+        "Ask again after the last cursor"
+    )
