@@ -38,6 +38,8 @@ class Fault:
     after_bytes: int = 0
     #: So many matching requests are let through first.
     skip: int = 0
+    #: Strikes only where the same connection has sent this before: a COMMIT of one sort of transaction.
+    preceded_by: re.Pattern[bytes] | None = None
     #: Set when it has struck. A reply that was struck has come: the server did it.
     struck: threading.Event = field(default_factory=threading.Event)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -132,6 +134,8 @@ class _Conversation:
         #: What strikes the reply that is under way, and how much of it may still pass.
         self._fault: Fault | None = None
         self._passes = 0
+        #: Faults whose `preceded_by` this connection has sent.
+        self._preceded: set[int] = set()
 
     async def run(self) -> None:
         """Until either side goes away or the connection is cut."""
@@ -157,7 +161,7 @@ class _Conversation:
 
     def _match(self, chunk: bytes) -> None:
         for fault in self._faults:
-            if not fault.request.search(chunk):
+            if not self._fits(fault, chunk):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1
@@ -165,6 +169,13 @@ class _Conversation:
             self._faults.remove(fault)
             self._fault, self._passes = fault, fault.after_bytes
             return
+
+    def _fits(self, fault: Fault, chunk: bytes) -> bool:
+        if fault.preceded_by is not None and id(fault) not in self._preceded:
+            if fault.preceded_by.search(chunk):
+                self._preceded.add(id(fault))
+            return False
+        return fault.request.search(chunk) is not None
 
     async def _replies(self) -> None:
         while chunk := await self._server[0].read(_CHUNK_BYTES):

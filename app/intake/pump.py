@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from app.intake import messages
 from app.intake.announcer import Announcer
+from app.intake.unadmitted import Unadmitted
 from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission, Admitted
@@ -59,6 +60,7 @@ class Pump:
         client: redis.Redis,
         engine: Engine,
         announce: Announcer,
+        unadmitted: Unadmitted,
         queues: Sequence[str],
         rules: Rules,
         key_prefix: str,
@@ -68,6 +70,7 @@ class Pump:
         self._client = client
         self._engine = engine
         self._announce = announce
+        self._unadmitted = unadmitted
         self._rules = rules
         self._messages_max = messages_max
         self._stale_after_s = stale_after_s
@@ -82,6 +85,7 @@ class Pump:
 
     def run_once(self) -> int:
         """Take up to `messages_max` messages in; how many there were. Safe to kill anywhere."""
+        self._unadmitted.look(self._queues, reserved=self._index)
         reserved_at = f"{self._prefix}{uuid4()}"
         raw = self._reserve(
             keys=[reserved_at, self._index, *self._queues], args=[self._messages_max]
