@@ -89,6 +89,10 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._faults.append, fault)
         return fault
 
+    def lead_to(self, server_port: int) -> None:
+        """Break every connection, and lead new ones to the server on another port: a failover."""
+        asyncio.run_coroutine_threadsafe(self._lead_to(server_port), self._loop).result(_START_S)
+
     def release(self, fault: Fault) -> None:
         """Let a held reply go on."""
         self._loop.call_soon_threadsafe(fault._released.set)  # noqa: SLF001 - ours, of this module
@@ -96,6 +100,11 @@ class FaultProxy:
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _lead_to(self, server_port: int) -> None:
+        self._server_port = server_port
+        for writer in self._clients:
+            writer.transport.abort()
 
     async def _close(self) -> None:
         assert self._listener is not None, "the proxy was not started"

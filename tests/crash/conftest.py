@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 
 PROVIDERS: Final = ("anthropic", "openai")
 WITHIN_S: Final = 240.0
-_SPANS: Final = {
+SPANS: Final = {
     "UNHURRIED_CONNECT_TIMEOUT_S": "2",
     "UNHURRIED_CREATE_TIMEOUT_S": "4",
     "UNHURRIED_SEND_TTL_S": "11",
@@ -186,7 +186,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with Stack(
         directory=tmp_path_factory.mktemp("crash"),
         processes=PROCESSES,
-        environment={**HASTE, **_SPANS},
+        environment={**HASTE, **SPANS},
         simulator_options=SPEED,
         durable=True,
         faulty=True,

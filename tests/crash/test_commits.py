@@ -17,7 +17,7 @@ ADMITS: Final = re.compile(rb"INSERT INTO ticket")
 SETTLES: Final = re.compile(rb"INSERT INTO charge")
 COMPLETES: Final = re.compile(rb"UPDATE ticket SET state = 'completed'")
 SENDS: Final = re.compile(rb"UPDATE notification SET state = 'sending'")
-DELIVERS: Final = re.compile(rb"UPDATE notification\s+SET state = :?[^']*leased_until", re.DOTALL)
+ENDS: Final = re.compile(rb"UPDATE notification\s+SET state = \$\d")
 DATABASE: Final = "UNHURRIED_DATABASE_URL"
 #: The reply is lost, so it was committed; or the COMMIT is, so it was rolled back.
 DEEDS: Final = [
@@ -59,18 +59,34 @@ def test_a_commit_without_a_reply_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-@pytest.mark.parametrize("after", [pytest.param(SENDS, id="before")])
+@pytest.mark.parametrize("after", [pytest.param(SENDS, id="before"), pytest.param(ENDS, id="end")])
 def test_a_mail_whose_commit_had_no_reply_goes_once(
     scene: Scene, after: re.Pattern[bytes], deed: Deed
 ) -> None:
     """
-    The notifier knows that nothing was handed over: the mail goes, and nobody gets two.
+    The notifier knows what was handed over and what was not: every mail goes, and nobody gets two.
     """
-    name = f"commit-notifier-{deed}"
+    name = f"commit-mail-{'sending' if after is SENDS else 'end'}-{deed}"
     fault = cut(after, deed)
     with scene.through_proxy("notifier", to=DATABASE, faults=[fault]):
         scene.publish(name, "openai", 6, "mail")
         assert fault.struck.wait(WITHIN_S)
         wait_until(lambda: len(scene.mailed(name)) == 6, within_s=WITHIN_S, what="6 mails")
         scene.await_rest()
+
         assert {1} == set(scene.mailed(name).values())
+        scene.stack.process("notifier").require_alive()
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_near_real_time_answer_in_hand_is_recorded(scene: Scene, deed: Deed) -> None:
+    """
+    It has been paid for: the commit is tried again, and no job fails for it.
+    """
+    name = f"commit-answer-{deed}"
+    fault = cut(SETTLES, deed)
+    with scene.through_proxy("near_real_time", to=DATABASE, faults=[fault]):
+        scene.publish(name, "openai", 30, "raise")
+        assert fault.struck.wait(WITHIN_S)
+        scene.require_once(name, "openai", 30)
+        scene.stack.process("near_real_time").require_alive()

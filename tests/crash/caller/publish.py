@@ -16,7 +16,7 @@ from unhurried import ServiceUnavailable, email, messages, responses
 
 _SAY_EVERY = 10
 _AGAIN_S = 0.2
-_WITHIN_S = 60
+_WITHIN_S = 180
 
 
 def ask(name: str, provider: str, number: int, **options: Any) -> Any:
