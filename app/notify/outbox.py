@@ -134,19 +134,20 @@ class Outbox:
         match delivery:
             case Sent():
                 notifications.delivered(connection, due, at=now)
-                return "mailed", True
+                event, ended = "mailed", True
             case Unknown():
                 notifications.unknown(connection, due, at=now, reason=delivery.reason)
-                return "mail_unknown", True
+                event, ended = "mail_unknown", True
             case NotSent() if delivery.permanent or due.attempts >= self._attempts_max:
                 notifications.dead(connection, due, at=now, reason=delivery.reason)
-                return "mail_dead", True
+                event, ended = "mail_dead", True
             case NotSent():
                 next_at = self._next_try(due, now)
                 notifications.again(connection, due, next_at=next_at, reason=delivery.reason)
-                return "mail_later", False
+                event, ended = "mail_later", False
             case _:
                 assert_never(delivery)
+        return event, ended
 
     def _next_try(self, due: Due, now: datetime) -> datetime:
         until = mail.effective_until(due.payload)
