@@ -3,7 +3,7 @@
 Redis keeps a mark of ours: another one, or none, says that everything is gone (a flush, an empty
 replacement). Its replication id says that another server answers than the one that was told: a replica that
 took over may hold older values under the same keys. Single results that are gone (evicted, deleted) are found
-by looking at some of the newer ones each time. What the ledger has is told again; what completion has
+by looking at some of the newer ones each time, and at a few of all. What the ledger has is told again; what completion has
 published before is not, so a callback or a chord's body still goes out once.
 """
 
@@ -31,6 +31,8 @@ _PAGE: Final = 1000
 #: How many of the newer results one round looks at, and how far back they reach.
 _SAMPLE: Final = 2000
 _SAMPLE_SPAN: Final = timedelta(hours=1)
+#: How many of all results one round looks at besides: a whole look at a million takes hours.
+_PATROL: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class RedisLoss:
         self._backend = backend
         self._key_prefix = key_prefix
         self._sampled_to: int | None = None
+        self._patrolled_to: int | None = None
         self._told_settings = False
 
     def run(self) -> int:
@@ -74,7 +77,7 @@ class RedisLoss:
             if expected.replication_id is None and seen.replication_id is not None:
                 self._set_mark(Mark(value=expected.value, replication_id=seen.replication_id))
             self._chords.ask_sizes()
-            return self._sample()
+            return self._sample() + self._patrol()
         with locks.only_one(self._engine, "redis_loss") as mine:
             return self._restore() if mine else 0
 
@@ -189,6 +192,16 @@ class RedisLoss:
             since = ledger.now(connection) - _SAMPLE_SPAN
             page = redelivery.told(connection, since=since, before=self._sampled_to, limit=_SAMPLE)
         self._sampled_to = page[-1].id if len(page) == _SAMPLE else None
+        return self._tell_missing(page)
+
+    def _patrol(self) -> int:
+        """Look at a few of all results, so that an older one that is gone is found some day."""
+        with self._engine.begin() as connection:
+            since = ledger.now(connection) - timedelta(seconds=REDIS_LIFETIME_S)
+            page = redelivery.told(
+                connection, since=since, before=self._patrolled_to, limit=_PATROL
+            )
+        self._patrolled_to = page[-1].id if len(page) == _PATROL else None
         return self._tell_missing(page)
 
     def _tell_missing(self, page: Sequence[Told]) -> int:

@@ -52,6 +52,12 @@ def answer_all(service: Service) -> None:
     answer(service.engine, waiting)
 
 
+def finish(service: Service) -> None:
+    """Answer every job that waits, and complete it."""
+    answer_all(service)
+    service.completer.run()
+
+
 def return_theirs(service: Service, group_id: str, name: str, *, index: int, body: Any) -> None:
     """What the caller's worker does at the end of its own part of a chord."""
     request = Context(id=name, group=group_id, group_index=index, chord=body)

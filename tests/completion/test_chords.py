@@ -8,10 +8,10 @@ from sqlalchemy import text
 
 from tests.completion.chorded import (
     HOME,
-    answer_all,
     ask,
     bodies,
     chord_key,
+    finish,
     publish,
     return_theirs,
     theirs,
@@ -26,12 +26,6 @@ def sweep(service: Service) -> int:
     mended = service.chords.sweep(remembers=service.loss.remembers)
     service.completer.run()
     return mended
-
-
-def finish(service: Service) -> None:
-    """Answer what waits, and complete it."""
-    answer_all(service)
-    service.completer.run()
 
 
 def die_in_claim(service: Service, group_id: str, *, key: str = ".c") -> None:

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 from app.completion.redis_loss import RedisLoss
 from app.intake.unadmitted import Unadmitted
 from app.ledger import engine as ledger
-from app.ledger import tickets
+from app.ledger import redelivery, tickets
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from tests.client.apps import calling
-from tests.completion.chorded import ask, publish, theirs
+from tests.completion.chorded import answer_all, ask, bodies, finish, publish, theirs
 from tests.completion.conftest import Service, a_chord_keeper
 from tests.support.answering import admit, answer
 from tests.support.factories import an_admission
@@ -154,7 +154,6 @@ def test_another_replication_id_is_a_reason_to_look_at_everything(service: Servi
     """
     an_ended_and_an_open_job(service)
     make_stale(service, "ended", minutes=120)
-    assert (0, "ADMITTED") == (service.loss.run(), service.app.AsyncResult("ended").state)
     with service.engine.begin() as connection:
         connection.execute(text("UPDATE redis_mark SET replication_id = 'of another server'"))
     with capture_logs() as told:
@@ -167,12 +166,13 @@ def test_another_replication_id_is_a_reason_to_look_at_everything(service: Servi
     assert not {"redis_replaced", "redis_told_again"} & {one["event"] for one in told}
 
 
-def test_a_stale_state_of_a_new_result_is_found_by_the_sample(service: Service) -> None:
+@pytest.mark.parametrize("minutes", [0, 120], ids=["new", "old"])
+def test_a_stale_state_is_found_by_the_sample(service: Service, minutes: int) -> None:
     """
-    Nothing says that the server is another; the look at newer results sees the older state.
+    Nothing says that the server is another; the look at some results sees the older state.
     """
     an_ended_and_an_open_job(service)
-    make_stale(service, "ended", minutes=0)
+    make_stale(service, "ended", minutes=minutes)
     settle(service)
 
     assert "SUCCESS" == service.app.AsyncResult("ended").state
@@ -248,7 +248,7 @@ def unadmitted(service: Service) -> Unadmitted:
 
 def test_a_call_that_was_lost_before_admission_is_healed_by_its_key(service: Service) -> None:
     """
-    Published, flushed, and published again under the same task id and key: one job, one ticket.
+    Published, flushed, and published again under the same task id and key: one job, and the first id is answered.
     """
     for _ in range(2):
         service.loss.run()
@@ -259,13 +259,33 @@ def test_a_call_that_was_lost_before_admission_is_healed_by_its_key(service: Ser
     service.pump.run_once()
     publish_single(service)
     service.pump.run_once()
-    settle(service)
+    finish(service)
     with service.engine.connect() as connection:
         counts = connection.execute(
             text("SELECT (SELECT count(*) FROM job), (SELECT count(*) FROM ticket)")
         ).one()
 
     assert (1, 1) == tuple(counts)
+    assert "SUCCESS" == service.app.AsyncResult("lost").state
+
+
+def test_a_link_that_went_out_before_a_flush_stays_out(service: Service) -> None:
+    """
+    Its completer died before it closed the ticket, and then Redis forgot its own mark of it.
+    """
+    service.loss.run()
+    with calling(str(service.app.conf.broker_read_url)):
+        ask("a").set(link=[theirs("linked")]).apply_async()
+    service.pump.run_once()
+    answer_all(service)
+    with service.engine.begin() as connection:
+        now = ledger.now(connection)
+        tickets.claim(connection, at=now, lease=timedelta(0), limit=1)
+        redelivery.remember_published(connection, ["linked"], at=now)
+    service.client.flushall()
+    service.completer.run()
+
+    assert ("SUCCESS", 0) == (service.app.AsyncResult("a").state, bodies(service, "linked"))
 
 
 def publish_single(service: Service) -> None:

@@ -56,6 +56,19 @@ def test_a_flush_in_a_chord_counts_its_parts_again(place: Place, moment: str) ->
     place.await_body(name, "openai", PARTS)
 
 
+def test_calls_that_were_lost_before_admission_heal_by_their_keys(place: Place) -> None:
+    """
+    Published and flushed with nobody to admit them; published again with the same keys they come once.
+    """
+    place.scene.kill("intake")
+    assert 0 == place.scene.publish("unadmitted", "openai", 20).wait(within_s=WITHIN_S)
+    flush(place)
+    place.scene.stack.restart("intake")
+    place.scene.publish("unadmitted", "openai", 20)
+
+    place.scene.require_once("unadmitted", "openai", 20)
+
+
 def test_what_is_evicted_is_visible_again(place: Place) -> None:
     """
     Half of the results goes; all of them are there again, and equal.
