@@ -11,6 +11,7 @@ import redis
 
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
+from app.intake.unadmitted import Unadmitted
 from app.ledger import engine as ledger
 from app.policy.rules import Rules
 from benchmarks.ground import PUBLISHED, QUEUE, ROUNDS, Figure, Ground, middle, publish, rate
@@ -46,6 +47,8 @@ def pump_all(where: Ground, database: int, count: int) -> float:
             client=client,
             engine=engine,
             announce=Announcer(app=app, client=client, key_prefix="", wake=_nobody_is_woken),
+            unadmitted=Unadmitted(client=client, engine=engine, known_as=_nothing_is_told),
+            queues=[QUEUE],
             rules=Rules(
                 request_bytes_max=config.request_bytes_max, attempts_max=config.attempts_max
             ),
@@ -72,6 +75,10 @@ def _until_empty(pump: Pump) -> None:
 
 def _nobody_is_woken() -> None:
     """Completion is not part of this measurement."""
+
+
+def _nothing_is_told() -> None:
+    """This Redis bears no mark: no completer looks after it."""
 
 
 def _pop(where: Ground, count: int) -> float:

@@ -40,6 +40,8 @@ class Fault:
     after_bytes: int = 0
     #: So many matching requests are let through first.
     skip: int = 0
+    #: Strikes only where the same connection has sent this before: a COMMIT of one sort of transaction.
+    preceded_by: re.Pattern[bytes] | None = None
     #: Set when it has struck. A reply that was struck has come: the server did it.
     struck: threading.Event = field(default_factory=threading.Event)
     #: What has come of the reply and did not pass.
@@ -91,6 +93,10 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._faults.append, fault)
         return fault
 
+    def lead_to(self, server_port: int) -> None:
+        """Break every connection, and lead new ones to the server on another port: a failover."""
+        asyncio.run_coroutine_threadsafe(self._lead_to(server_port), self._loop).result(_START_S)
+
     def release(self, fault: Fault) -> None:
         """Let a held reply go on."""
         self._loop.call_soon_threadsafe(fault._released.set)  # noqa: SLF001 - ours, of this module
@@ -98,6 +104,11 @@ class FaultProxy:
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _lead_to(self, server_port: int) -> None:
+        self._server_port = server_port
+        for writer in self._clients:
+            writer.transport.abort()
 
     async def _close(self) -> None:
         assert self._listener is not None, "the proxy was not started"
@@ -136,6 +147,8 @@ class _Conversation:
         #: What strikes the reply that is under way, and how much of it may still pass.
         self._fault: Fault | None = None
         self._passes = 0
+        #: Faults whose `preceded_by` this connection has sent.
+        self._preceded: set[int] = set()
 
     async def run(self) -> None:
         """Until either side goes away or the connection is cut."""
@@ -176,7 +189,7 @@ class _Conversation:
 
     def _match(self, chunk: bytes) -> None:
         for fault in self._faults:
-            if not fault.request.search(chunk):
+            if not self._fits(fault, chunk):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1
@@ -184,6 +197,13 @@ class _Conversation:
             self._faults.remove(fault)
             self._fault, self._passes = fault, fault.after_bytes
             return
+
+    def _fits(self, fault: Fault, chunk: bytes) -> bool:
+        if fault.preceded_by is not None and id(fault) not in self._preceded:
+            if fault.preceded_by.search(chunk):
+                self._preceded.add(id(fault))
+            return False
+        return fault.request.search(chunk) is not None
 
     async def _replies(self) -> None:
         while chunk := await self._server[0].read(_CHUNK_BYTES):
@@ -210,6 +230,8 @@ class _Conversation:
             await fault._released.wait()  # noqa: SLF001 - ours, of this module
         finally:
             reading.cancel()
+            # A stream has one reader at a time.
+            await asyncio.wait([reading])
         self._fault = None
         return True
 

@@ -66,3 +66,31 @@ def _pin_any(task: Any, seed: str, home_queue: str | None, depth: int) -> Any:
     if isinstance(task, Mapping) and "task" in task:
         return _pin(dict(task), seed, home_queue, depth + 1)
     return task
+
+
+def first_ids(signature: Mapping[str, Any]) -> list[str]:
+    """The ids of the tasks that are published when a pinned signature is."""
+    return _first_ids(signature, 0)
+
+
+def _first_ids(signature: Mapping[str, Any], depth: int) -> list[str]:
+    kwargs = signature.get("kwargs") or {}
+    match signature.get("subtask_type"):
+        case "chain":
+            first = list(kwargs.get("tasks") or ())[:1]
+        case "group":
+            first = list(kwargs.get("tasks") or ())
+        case "chord":
+            header = kwargs.get("header")
+            first = [header] if isinstance(header, Mapping) else list(header or ())
+        case _:
+            found = (signature.get("options") or {}).get("task_id")
+            return [str(found)] if found else []
+    if depth > _DEPTH_MAX:
+        return []
+    return [
+        task_id
+        for one in first
+        if isinstance(one, Mapping)
+        for task_id in _first_ids(one, depth + 1)
+    ]

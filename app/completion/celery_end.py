@@ -16,7 +16,7 @@ from celery.app.task import Context
 from celery.exceptions import ChordError
 from kombu.serialization import loads
 
-from app.completion.canvas import pin
+from app.completion.canvas import first_ids, pin
 from app.ledger.tickets import ReadyTicket
 from unhurried.contract import HOME_QUEUE_HEADER, REDIS_LIFETIME_S, STEP_HEADER
 from unhurried.errors import JobFailed
@@ -90,10 +90,10 @@ class CeleryEnd:
             except ChordError as lost:
                 self._backend.chord_error_from_stack(body, lost)
 
-    def body_id(self, ticket: ReadyTicket) -> str | None:
-        """The task id of the body of the chord that this ticket is a part of."""
+    def body_ids(self, ticket: ReadyTicket) -> list[str]:
+        """The tasks that go out first of the body of the chord that this ticket is a part of."""
         chord = self._context(ticket, _nothing_is).chord
-        return _task_id(chord) if chord else None
+        return first_ids(chord) if chord else []
 
     def _context(self, ticket: ReadyTicket, is_published: Callable[[str], bool]) -> Any:
         """The request Context that a worker would have had, canvas ids pinned."""
@@ -101,8 +101,8 @@ class CeleryEnd:
         args, kwargs, embed = _decode(ticket)
         home_queue = headers.get(HOME_QUEUE_HEADER)
         pinned = _pin_embed(embed, ticket, headers.get("group"), home_queue)
-        body_id = _task_id(pinned["chord"]) if pinned.get("chord") else None
-        if body_id is not None and is_published(body_id):
+        body_ids = first_ids(pinned["chord"]) if pinned.get("chord") else []
+        if body_ids and all(is_published(one) for one in body_ids):
             pinned["chord"] = None
         return Context(
             {**headers, **pinned},
@@ -156,11 +156,6 @@ class CeleryEnd:
     def _publish(self, what: Any, value: dict[str, Any], **options: Any) -> None:
         amqp: Any = self._app.amqp
         amqp._retry_publish(what.apply_async, (value,), **options)  # noqa: SLF001 - Celery's tracer calls it so
-
-
-def _task_id(chord: Any) -> str | None:
-    found = (chord.get("options") or {}).get("task_id")
-    return str(found) if found else None
 
 
 def _decode(ticket: ReadyTicket) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:

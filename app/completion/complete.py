@@ -89,8 +89,9 @@ class Completer:
 
     def _one(self, ticket: ReadyTicket, published: list[str]) -> bool:
         """Whether Celery knows how the ticket ended; adds what was published for it."""
-        # Told for the first time, nothing of its canvas can have gone out but by Redis's own mark.
-        known = self._is_published if ticket.generation > 1 else _nothing_is
+        # Taken for the first time, nothing of its canvas can have gone out but by Redis's own mark.
+        is_first = ticket.generation == 1 and ticket.attempts == 1
+        known = _nothing_is if is_first else self._is_published
         try:
             with once.watched(known) as publications:
                 self._tell(ticket, known)

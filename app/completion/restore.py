@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from app.completion.complete import end_of, store_long_output
 from app.completion.latest import Latest
 from app.completion.runs import RunCounter
+from app.completion.stored import not_ended
 from app.ledger import engine as ledger
 from app.ledger import latest as newest
 from app.ledger import runs, tickets
@@ -132,11 +133,16 @@ class Restorer:
 
     def _store(self, found: Found) -> None:
         ticket = found.ticket
-        match end_of(ticket):
-            case Value() as end:
-                store_long_output(self._client, self._key_prefix, end)
+        end = end_of(ticket)
+        if isinstance(end, Value):
+            store_long_output(self._client, self._key_prefix, end)
+        # Celery keeps a success by itself; a failure would be written anew, with less around it.
+        if not not_ended(self._client, self._backend, [ticket.task_id]):
+            return
+        match end:
+            case Value():
                 self._backend.store_result(ticket.task_id, end.wire, states.SUCCESS)
-            case Failure() as end:
+            case Failure():
                 self._backend.store_result(ticket.task_id, failure(end.error), states.FAILURE)
 
     def _reply(self, about: str, reply: Reply) -> None:

@@ -15,14 +15,18 @@ from uuid import uuid4
 import redis
 from sqlalchemy import Engine
 
-from app.intake import backlog, messages
+from app.intake import messages
 from app.intake.announcer import Announcer
+from app.intake.unadmitted import Unadmitted
 from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission, Admitted
 from app.observe.log import tell
 from app.policy.rules import Rules
 
+#: kombu keeps each priority in a list of its own, and callers may use any of ten steps.
+_PRIORITY_SEPARATOR: Final = "\x06\x16"
+_PRIORITY_STEPS: Final = range(10)
 #: Lists of a dead pump that one sweep admits.
 _STALE_LISTS_MAX: Final = 100
 
@@ -56,6 +60,8 @@ class Pump:
         client: redis.Redis,
         engine: Engine,
         announce: Announcer,
+        unadmitted: Unadmitted,
+        queues: Sequence[str],
         rules: Rules,
         key_prefix: str,
         messages_max: int,
@@ -64,16 +70,22 @@ class Pump:
         self._client = client
         self._engine = engine
         self._announce = announce
+        self._unadmitted = unadmitted
         self._rules = rules
         self._messages_max = messages_max
         self._stale_after_s = stale_after_s
-        self._index = backlog.index_key(key_prefix)
-        self._prefix = f"{self._index}:"
-        self._queues = backlog.queue_keys(key_prefix)
+        self._index = f"{key_prefix}unhurried:intake"
+        self._prefix = f"{key_prefix}unhurried:intake:"
+        self._queues = [
+            f"{key_prefix}{queue}" + (f"{_PRIORITY_SEPARATOR}{step}" if step else "")
+            for queue in queues
+            for step in _PRIORITY_STEPS
+        ]
         self._reserve = client.register_script(_RESERVE)
 
     def run_once(self) -> int:
         """Take up to `messages_max` messages in; how many there were. Safe to kill anywhere."""
+        self._unadmitted.look(self._queues, reserved=self._index)
         reserved_at = f"{self._prefix}{uuid4()}"
         raw = self._reserve(
             keys=[reserved_at, self._index, *self._queues], args=[self._messages_max]

@@ -1,8 +1,11 @@
 """Connections to the ledger."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 #: Threads of one process share these; a worker has at most 16 threads that touch the ledger briefly.
 _POOL_SIZE = 10
@@ -10,6 +13,8 @@ _POOL_OVERFLOW = 10
 #: A ledger that does not answer is down; waiting longer only hides it.
 _CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 120_000
+
+_T = TypeVar("_T")
 
 
 def connect(database_url: str, *, synchronous_commit: bool = True) -> Engine:
@@ -34,3 +39,19 @@ def now(connection: Connection) -> datetime:
     """The ledger's clock: the one clock that all processes share. Aware UTC."""
     moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment
+
+
+def certainly(engine: Engine, step: Callable[[Connection], _T]) -> _T:
+    """What a transaction returns, which is run once more where its connection broke.
+
+    A COMMIT without a reply may have been done or not. For steps that are the same when they are done twice,
+    and whose doing must be known before the process goes on. Raises DBAPIError where it breaks again.
+    """
+    try:
+        with engine.begin() as connection:
+            return step(connection)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    with engine.begin() as connection:
+        return step(connection)

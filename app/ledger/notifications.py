@@ -132,12 +132,15 @@ def claim(connection: Connection, *, at: datetime, lease: timedelta, limit: int 
 
 
 def sending(connection: Connection, notification_id: UUID, *, attempts: int) -> bool:
-    """Record that from here on the receiver may have it; False where somebody else took it over."""
+    """Record that from here on the receiver may have it; False where somebody else took it over.
+
+    May be repeated by whoever claimed it: `attempts` is that claim's own.
+    """
     return bool(
         connection.execute(
             text("""
                 UPDATE notification SET state = 'sending'
-                WHERE id = :id AND state = 'new' AND attempts = :attempts
+                WHERE id = :id AND state IN ('new', 'sending') AND attempts = :attempts
             """),
             {"id": notification_id, "attempts": attempts},
         ).rowcount

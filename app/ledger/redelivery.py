@@ -1,19 +1,10 @@
 """What Redis knew and may have forgotten: enough to tell it again, and nothing twice."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """By what Redis is known to be the one that was told."""
-
-    value: str
-    #: Its own id of its data's history, which a failover or a restart changes; None where nobody asked.
-    replication_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,37 +26,74 @@ class Awaited:
     endpoint: str
     tier: str
     published_at: datetime
+    #: The message's headers, as JSON.
+    headers: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeaderPart:
-    """One ticket of a chord, for what its message says of the chord."""
+class Mark:
+    """By what the Redis that was told is known again."""
 
-    group_id: str
-    #: Parts of the whole header; None where Redis forgot before we had asked.
-    size: int | None
-    #: How many of them are tickets of ours.
-    own_count: int
-    ticket_id: int
+    value: str
+    #: None where Redis does not say.
+    replication_id: str | None
 
 
 def mark(connection: Connection) -> Mark | None:
     """What Redis was told to remember; None before the first time."""
     row = connection.execute(text("SELECT value, replication_id FROM redis_mark")).one_or_none()
-    return Mark(row.value, row.replication_id) if row else None
+    return Mark(**row._asdict()) if row else None
 
 
-def set_mark(connection: Connection, mark: Mark, *, at: datetime) -> None:
+def set_mark(connection: Connection, known: Mark, *, at: datetime) -> None:
     """Expect this of Redis from now on."""
     connection.execute(
         text("""
             INSERT INTO redis_mark (value, replication_id, set_at)
             VALUES (:value, :replication_id, :at)
-            ON CONFLICT ("only") DO UPDATE SET value = EXCLUDED.value,
-              replication_id = EXCLUDED.replication_id, set_at = EXCLUDED.set_at
+            ON CONFLICT ("only") DO UPDATE
+            SET value = EXCLUDED.value, replication_id = EXCLUDED.replication_id,
+                set_at = EXCLUDED.set_at, unadmitted_count = 0, unadmitted_at = NULL
         """),
-        {"value": mark.value, "replication_id": mark.replication_id, "at": at},
+        {"value": known.value, "replication_id": known.replication_id, "at": at},
     )
+
+
+def note_unadmitted(connection: Connection, count: int, *, of: Mark, at: datetime) -> None:
+    """Keep how many messages Redis alone has. Of another Redis than is expected it is not kept.
+
+    What a look after a loss would say must not take the place of the last look before.
+    """
+    connection.execute(
+        text("""
+            UPDATE redis_mark SET unadmitted_count = :count, unadmitted_at = :at
+            WHERE value = :value
+              AND replication_id IS NOT DISTINCT FROM CAST(:replication_id AS text)
+        """),
+        {"count": count, "at": at, "value": of.value, "replication_id": of.replication_id},
+    )
+
+
+def unadmitted(connection: Connection) -> int:
+    """How many messages Redis alone had when the pump last looked."""
+    found: int | None = connection.execute(
+        text("SELECT unadmitted_count FROM redis_mark")
+    ).scalar_one_or_none()
+    return found or 0
+
+
+def outdate_leased(connection: Connection, *, at: datetime) -> int:
+    """Raise the generation of what completers hold now; how many there were.
+
+    They may have told Redis before it forgot: none of them may close its tickets. The leases stay.
+    """
+    return connection.execute(
+        text("""
+            UPDATE ticket SET generation = generation + 1
+            WHERE state = 'ready' AND leased_until >= :at
+        """),
+        {"at": at},
+    ).rowcount
 
 
 def remember_published(connection: Connection, task_ids: Collection[str], *, at: datetime) -> None:
@@ -90,16 +118,17 @@ def is_published(connection: Connection, task_id: str) -> bool:
 
 
 def told(
-    connection: Connection, *, since: datetime, after: int = 0, limit: int = 1000
+    connection: Connection, *, since: datetime, before: int | None = None, limit: int = 1000
 ) -> list[Told]:
-    """A page of tickets completed since a moment, by id."""
+    """A page of tickets completed since a moment, the newest first; `before` is the last page's last id."""
     rows = connection.execute(
         text("""
             SELECT id, task_id, headers FROM ticket
-            WHERE state = 'completed' AND completed_at >= :since AND id > :after
-            ORDER BY id LIMIT :limit
+            WHERE state = 'completed' AND completed_at >= :since
+              AND (CAST(:before AS bigint) IS NULL OR id < :before)
+            ORDER BY id DESC LIMIT :limit
         """),
-        {"since": since, "after": after, "limit": limit},
+        {"since": since, "before": before, "limit": limit},
     )
     return [Told(**row._asdict()) for row in rows]
 
@@ -116,75 +145,18 @@ def tell_again(connection: Connection, ticket_ids: Sequence[int], *, at: datetim
     ).rowcount
 
 
-def tell_group_again(connection: Connection, group_id: str, *, at: datetime) -> int:
-    """Make a chord's completed tickets ready once more; how many there were. May be repeated."""
-    return connection.execute(
-        text("""
-            UPDATE ticket SET state = 'ready', ready_at = :at, generation = generation + 1,
-                              leased_until = NULL
-            WHERE group_id = :group_id AND in_chord AND state = 'completed'
-        """),
-        {"group_id": group_id, "at": at},
-    ).rowcount
-
-
 def awaited(connection: Connection, *, after: int = 0, limit: int = 1000) -> list[Awaited]:
     """A page of open tickets, by id."""
     rows = connection.execute(
         text("""
-            SELECT ticket.id, ticket.task_id, job.endpoint, job.tier, job.published_at
+            SELECT ticket.id, ticket.task_id, ticket.headers, job.endpoint, job.tier,
+                   job.published_at
             FROM ticket JOIN job ON job.id = ticket.job_id
             WHERE ticket.state = 'open' AND ticket.id > :after ORDER BY ticket.id LIMIT :limit
         """),
         {"after": after, "limit": limit},
     )
     return [Awaited(**row._asdict()) for row in rows]
-
-
-def chords_of_unknown_size(connection: Connection, *, limit: int = 1000) -> list[str]:
-    """Group ids of open chords whose size nobody has asked Redis for yet."""
-    rows = connection.execute(
-        text("""
-            SELECT DISTINCT ticket.group_id FROM ticket
-            LEFT JOIN chord ON chord.group_id = ticket.group_id
-            WHERE ticket.in_chord AND ticket.state <> 'completed' AND chord.group_id IS NULL
-              AND ticket.group_id IS NOT NULL
-            LIMIT :limit
-        """),
-        {"limit": limit},
-    )
-    return list(rows.scalars())
-
-
-def note_chord_sizes(connection: Connection, sizes: Mapping[str, int], *, at: datetime) -> None:
-    """Keep what Redis says of chords."""
-    if sizes:
-        connection.execute(
-            text("""
-                INSERT INTO chord (group_id, size, seen_at)
-                SELECT m.group_id, m.size, :at
-                FROM unnest(CAST(:ids AS text[]), CAST(:sizes AS int[])) AS m(group_id, size)
-                ON CONFLICT (group_id) DO UPDATE SET size = EXCLUDED.size
-            """),
-            {"ids": list(sizes), "sizes": list(sizes.values()), "at": at},
-        )
-
-
-def header_parts(
-    connection: Connection, *, since: datetime, after: str = "", limit: int = 500
-) -> list[HeaderPart]:
-    """A page of chords with a ticket admitted since a moment, one ticket of each, by group id."""
-    rows = connection.execute(
-        text("""
-            SELECT ticket.group_id, min(chord.size) AS size, count(*) AS own_count,
-                   min(ticket.id) AS ticket_id
-            FROM ticket LEFT JOIN chord ON chord.group_id = ticket.group_id
-            WHERE ticket.in_chord AND ticket.admitted_at >= :since AND ticket.group_id > :after
-            GROUP BY ticket.group_id ORDER BY ticket.group_id LIMIT :limit
-        """),
-        {"since": since, "after": after, "limit": limit},
-    )
-    return [HeaderPart(**row._asdict()) for row in rows]
 
 
 def prune(connection: Connection, *, before: datetime, limit: int = 10_000) -> int:

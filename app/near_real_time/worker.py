@@ -34,6 +34,8 @@ _IDLE_S: Final = 0.2
 _OUTAGE_S: Final = 2.0
 #: A call may overrun its time-out by this much before its job counts as lost.
 _LOST_MARGIN: Final = timedelta(seconds=30)
+#: Less than that margin: an answer that the ledger cannot take now is held for so long.
+_SETTLE_WITHIN_S: Final = 20.0
 #: A wait for the rate limit is looked at again at least this often.
 _LIMIT_LOOK_S: Final = 1.0
 _BUSY_S: Final = 5.0
@@ -164,10 +166,7 @@ class NearRealTime:
         provider = self._providers[account.provider, account.account]
         reply = self._ask(provider, claimed)
         self._close_where_asked(account, reply)
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            judged = self._judged(claimed, reply, now)
-            settled = near_real_time.settle(connection, judged, at=now)
+        judged, settled = self._settle(claimed, reply)
         tell(
             "answered" if settled else "answered_late",
             job_id=str(claimed.standing.job_id),
@@ -176,6 +175,25 @@ class NearRealTime:
             move=type(judged.move).__name__.lower(),
         )
         self._wake_completion()
+
+    def _settle(self, claimed: Claimed, reply: DirectReply) -> tuple[Judged, bool]:
+        """Record what came of a call, and whether its job was still waiting for that.
+
+        An answer in hand has been paid for: an outage of the ledger is waited out while its job does not
+        count as lost. May be repeated, so a COMMIT without a reply is as well.
+        """
+        until_s = time.monotonic() + _SETTLE_WITHIN_S
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    now = ledger.now(connection)
+                    judged = self._judged(claimed, reply, now)
+                    return judged, near_real_time.settle(connection, judged, at=now)
+            except DBAPIError as outage:
+                if time.monotonic() > until_s:
+                    raise
+                tell("near_real_time_waits", warning=True, reason=type(outage).__name__)
+                time.sleep(_OUTAGE_S)
 
     def _ask(self, provider: Provider, claimed: Claimed) -> DirectReply:
         """Call the provider once, or not at all where the request's attachments cannot be had."""

@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, assert_never
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
 from app.ledger import notifications
@@ -106,9 +107,8 @@ class Outbox:
             message = self._composer.compose(letter, to=to, notification_id=due.id, now=now)
         except BadTemplate as error:
             return NotSent(mail.one_line(str(error)), permanent=False)
-        with self._engine.begin() as connection:
-            if not notifications.sending(connection, due.id, attempts=due.attempts):
-                return None
+        if not ledger.certainly(self._engine, partial(_sending, due=due)):
+            return None
         tell("mail_sending", notification_id=str(due.id), attempts=due.attempts)
         return sender.send(message, sender=self._composer.sender, to=to)
 
@@ -121,28 +121,38 @@ class Outbox:
 
     def _record(self, due: Due, delivery: Delivery) -> bool:
         """Whether the notification has ended."""
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            match delivery:
-                case Sent():
-                    notifications.delivered(connection, due, at=now)
-                    event, ended = "mailed", True
-                case Unknown():
-                    notifications.unknown(connection, due, at=now, reason=delivery.reason)
-                    event, ended = "mail_unknown", True
-                case NotSent() if delivery.permanent or due.attempts >= self._attempts_max:
-                    notifications.dead(connection, due, at=now, reason=delivery.reason)
-                    event, ended = "mail_dead", True
-                case NotSent():
-                    next_at = self._next_try(due, now)
-                    notifications.again(connection, due, next_at=next_at, reason=delivery.reason)
-                    event, ended = "mail_later", False
-                case _:
-                    assert_never(delivery)
+        event, ended = ledger.certainly(
+            self._engine, partial(self._end, due=due, delivery=delivery)
+        )
         told = {"notification_id": str(due.id), "attempts": due.attempts}
         tell(event, warning=event != "mailed", **told)
         return ended
 
+    def _end(self, connection: Connection, *, due: Due, delivery: Delivery) -> tuple[str, bool]:
+        """The event to be told, and whether the notification has ended. May be repeated."""
+        now = ledger.now(connection)
+        match delivery:
+            case Sent():
+                notifications.delivered(connection, due, at=now)
+                event, ended = "mailed", True
+            case Unknown():
+                notifications.unknown(connection, due, at=now, reason=delivery.reason)
+                event, ended = "mail_unknown", True
+            case NotSent() if delivery.permanent or due.attempts >= self._attempts_max:
+                notifications.dead(connection, due, at=now, reason=delivery.reason)
+                event, ended = "mail_dead", True
+            case NotSent():
+                next_at = self._next_try(due, now)
+                notifications.again(connection, due, next_at=next_at, reason=delivery.reason)
+                event, ended = "mail_later", False
+            case _:
+                assert_never(delivery)
+        return event, ended
+
     def _next_try(self, due: Due, now: datetime) -> datetime:
         until = mail.effective_until(due.payload)
         return redelivery.next_try(due.attempts, now=now, chance=self._chance(), until=until)
+
+
+def _sending(connection: Connection, *, due: Due) -> bool:
+    return notifications.sending(connection, due.id, attempts=due.attempts)

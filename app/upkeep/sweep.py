@@ -31,11 +31,13 @@ class Upkeep:
         *,
         engine: Engine,
         chords: Chords,
+        sweep_chords: Callable[[], int],
         sweep_direct_records: Callable[[], int],
         take_in_pick_ups: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._chords = chords
+        self._sweep_chords = sweep_chords
         self._sweep_direct_records = sweep_direct_records
         self._take_in_pick_ups = take_in_pick_ups
 
@@ -49,6 +51,7 @@ class Upkeep:
             before = now - timedelta(seconds=REDIS_LIFETIME_S) - _LONGER
             redelivery.prune(connection, before=before)
         self._chords.refresh_chords(chords)
+        mended = self._sweep_chords()
         recorded = self._sweep_direct_records()
         picked_up = self._take_in_pick_ups()
         tell(
@@ -56,6 +59,7 @@ class Upkeep:
             expired_count=expired,
             tickets_count=readied,
             chords_count=len(chords),
+            mended_count=mended,
             records_count=recorded,
             pick_ups_count=picked_up,
         )

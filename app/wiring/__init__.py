@@ -13,6 +13,7 @@ from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
 from app.completion.celery_end import CeleryEnd
+from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
@@ -22,9 +23,9 @@ from app.completion.runs import RunCounter
 from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
-from app.intake import backlog
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
+from app.intake.unadmitted import Unadmitted
 from app.ledger import engine as ledger
 from app.ledger import sweeping
 from app.near_real_time.telling import Telling
@@ -52,7 +53,7 @@ from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
 from app.wiring.accounts import daily_limits, named_accounts, providers, rate_limits, workspaces
 from unhurried import storage, workloads
-from unhurried.contract import Tier
+from unhurried.contract import NOTIFY_QUEUE, QUEUES, Tier
 
 
 @cache
@@ -269,15 +270,26 @@ def replay() -> Replay:
 
 
 @cache
-def redis_loss(app: Celery) -> RedisLoss:
-    """Notices that Redis has forgotten, and tells it again."""
-    return RedisLoss(
+def chords(app: Celery) -> Chords:
+    """Keeps chords of ours going."""
+    return Chords(
         engine=engine(),
         celery_end=CeleryEnd(app),
         client=client(),
         backend=app.backend,
+        claim_s=settings().completion_lease_s,
+    )
+
+
+@cache
+def redis_loss(app: Celery) -> RedisLoss:
+    """Notices that Redis has forgotten, and tells it again."""
+    return RedisLoss(
+        engine=engine(),
+        chords=chords(app),
+        client=client(),
+        backend=app.backend,
         key_prefix=settings().redis_key_prefix,
-        waiting_count=partial(backlog.count, client(), settings().redis_key_prefix),
     )
 
 
@@ -368,6 +380,8 @@ def pump(app: Celery, wake_completion: Callable[[], None]) -> Pump:
         client=client(),
         engine=engine(),
         announce=announcer(app, wake_completion),
+        unadmitted=Unadmitted(client=client(), engine=engine(), known_as=redis_loss(app).known_as),
+        queues=[QUEUES[Tier.BATCH], QUEUES[Tier.NEAR_REAL_TIME], NOTIFY_QUEUE],
         rules=rules(config, Tier.BATCH, Tier.NEAR_REAL_TIME),
         key_prefix=config.redis_key_prefix,
         messages_max=config.intake_messages_max,
@@ -411,6 +425,7 @@ def upkeep(app: Celery) -> Upkeep:
     return Upkeep(
         engine=engine(),
         chords=announcer(app, lambda: None),
+        sweep_chords=partial(chords(app).sweep, remembers=redis_loss(app).remembers),
         sweep_direct_records=recorder().sweep,
         take_in_pick_ups=PickUps(
             engine=engine(), client=client(), key_prefix=settings().redis_key_prefix

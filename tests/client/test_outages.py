@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -62,6 +62,15 @@ def test_reading_without_redis_is_service_unavailable(refused: str) -> None:
     """A job's state and result raise our error, not redis-py's or Celery's."""
     with calling(refused):
         job = messages.job("any")
-        for look in (lambda: job.state, job.ready, job.result, lambda: job.tier):
-            with pytest.raises(ServiceUnavailable, match="read it later"):
+        looks: list[Callable[[], object]] = [
+            lambda: job.state,
+            job.ready,
+            job.result,
+            lambda: job.tier,
+            lambda: messages.result("any"),
+            lambda: messages.latest("notes", max_staleness="1d"),
+            lambda: messages.run("any").progress,
+        ]
+        for look in looks:
+            with pytest.raises(ServiceUnavailable, match=r"read it later|look again"):
                 look()

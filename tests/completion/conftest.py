@@ -1,6 +1,6 @@
 """The service's side of a completion: a ledger, its Celery app, and what completes and restores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,13 +12,21 @@ from sqlalchemy import Engine
 
 from app.celery import build
 from app.completion.celery_end import CeleryEnd
+from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
+from app.completion.redis_loss import RedisLoss
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
+from app.intake.announcer import Announcer
+from app.intake.pump import Pump
+from app.intake.unadmitted import Unadmitted
 from app.ledger import engine as ledger
+from app.ledger.redelivery import Mark
 from app.settings import Settings
 from tests.client.apps import closed
+from tests.support.factories import RULES
+from unhurried.contract import QUEUES, Tier
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,10 @@ class Service:
     completer: Completer
     restorer: Restorer
     counter: RunCounter
+    chords: Chords
+    loss: RedisLoss
+    announcer: Announcer
+    pump: Pump
 
 
 @pytest.fixture
@@ -46,6 +58,11 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
         "latest": latest,
     }
     counter = RunCounter(engine=engine, client=redis_client, key_prefix="")
+    chords = a_chord_keeper(engine, app, redis_client)
+    announcer = Announcer(app=app, client=redis_client, key_prefix="", wake=lambda: None)
+    loss = RedisLoss(
+        engine=engine, chords=chords, client=redis_client, backend=app.backend, key_prefix=""
+    )
     yield Service(
         engine=engine,
         app=app,
@@ -55,6 +72,38 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
         ),
         restorer=Restorer(app=app, counts=counter, **common),
         counter=counter,
+        chords=chords,
+        loss=loss,
+        announcer=announcer,
+        pump=a_pump(engine, announcer, redis_client, known_as=loss.known_as),
     )
     closed(app)
     engine.dispose()
+
+
+def a_chord_keeper(engine: Engine, app: Celery, client: Any) -> Chords:
+    """One that waits for no claim but those that Redis shows."""
+    return Chords(
+        engine=engine,
+        celery_end=CeleryEnd(app),
+        client=client,
+        backend=app.backend,
+        claim_s=0,
+    )
+
+
+def a_pump(
+    engine: Engine, announcer: Announcer, client: Any, *, known_as: Callable[[], Mark | None]
+) -> Pump:
+    """One over the queue of batch jobs, that takes whatever another has reserved."""
+    return Pump(
+        client=client,
+        engine=engine,
+        announce=announcer,
+        unadmitted=Unadmitted(client=client, engine=engine, known_as=known_as),
+        queues=[QUEUES[Tier.BATCH]],
+        rules=RULES,
+        key_prefix="",
+        messages_max=100,
+        stale_after_s=-1,
+    )

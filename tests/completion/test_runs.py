@@ -253,6 +253,7 @@ def test_a_run_is_expected_as_jobs_like_it_took(service: Service) -> None:
     with calling(str(service.app.conf.result_backend)):
         assert messages.run(RUN).expected_at is None
     with service.engine.begin() as connection:
+        connection.execute(text("UPDATE job SET state = 'in_flight'"))
         connection.execute(
             text("""
                 UPDATE job SET state = 'succeeded', settled_at = admitted_at + interval '2 hours'

@@ -6,7 +6,7 @@ What happened is counted from outside: the providers' books, the caller's log, t
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -40,6 +40,9 @@ SPANS: Final = {
     "UNHURRIED_NEAR_REAL_TIME_TIMEOUT_S": "5",
 }
 _QUEUES: Final = ("celery", "unhurried.batch", "unhurried.notify", "unhurried:intake")
+
+#: What a URL needs so that a proxy can read along.
+_PLAIN: Final = {"UNHURRIED_REDIS_URL": "", "UNHURRIED_DATABASE_URL": "?sslmode=disable"}
 
 CREATES: Final = {
     "anthropic": re.compile(rb"\APOST /v1/messages/batches "),
@@ -82,17 +85,21 @@ class Scene:
         )
 
     @contextmanager
-    def through_proxy(self, name: str) -> Iterator[FaultProxy]:
-        """Restart a process so that a proxy stands between it and Redis; restart it again at the end."""
-        url = self.stack.variables["UNHURRIED_REDIS_URL"]
+    def through_proxy(
+        self, name: str, *, to: str = "UNHURRIED_REDIS_URL", faults: Sequence[Fault] = ()
+    ) -> Iterator[FaultProxy]:
+        """Restart a process so that a proxy stands between it and a server; restart it again at the end."""
+        url = self.stack.variables[to]
         port = urlsplit(url).port
         assert port is not None
         with FaultProxy(port) as proxy:
-            self.stack.variables["UNHURRIED_REDIS_URL"] = url.replace(str(port), str(proxy.port))
+            for fault in faults:
+                proxy.arm(fault)
+            self.stack.variables[to] = url.replace(str(port), str(proxy.port)) + _PLAIN[to]
             try:
                 self.stack.restart(name)
             finally:
-                self.stack.variables["UNHURRIED_REDIS_URL"] = url
+                self.stack.variables[to] = url
             yield proxy
         self.stack.restart(name)
 

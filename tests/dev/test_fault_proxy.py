@@ -146,3 +146,34 @@ def test_a_server_that_is_not_there_is_seen_as_such() -> None:
         socket.create_connection(("127.0.0.1", proxy.port), timeout=WITHIN_S) as client,
     ):
         assert b"" == _ask(client, b"anything")
+
+
+def test_a_fault_waits_for_what_precedes_it(
+    proxy: FaultProxy, server: _Server, client: socket.socket
+) -> None:
+    """The same request passes until its connection has said the other thing; another's does not count."""
+    proxy.arm(
+        Fault(request=re.compile(rb"commit"), deed=Deed.CUT, preceded_by=re.compile(rb"insert"))
+    )
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=WITHIN_S) as other:
+        assert REPLY == _ask(other, b"insert")
+        assert [REPLY, REPLY] == [_ask(client, b"commit"), _ask(client, b"look")]
+        assert b"" == _ask(other, b"commit")
+    assert [b"insert", b"commit", b"look", b"commit"] == server.did
+
+
+def test_it_leads_to_another_server(
+    proxy: FaultProxy, server: _Server, client: socket.socket
+) -> None:
+    """Connections to the first break, and new ones reach the second."""
+    assert REPLY == _ask(client, b"one")
+    with _Server() as second:
+        thread = threading.Thread(target=second.serve_forever)
+        thread.start()
+        proxy.lead_to(second.server_address[1])
+        assert b"" == _ask(client, b"two")
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=WITHIN_S) as again:
+            assert REPLY == _ask(again, b"three")
+        second.shutdown()
+        thread.join()
+    assert ([b"one"], [b"three"]) == (server.did, second.did)

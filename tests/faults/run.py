@@ -19,8 +19,8 @@ from tests.road.conftest import HASTE, PROCESSES, SPEED, receivers
 
 #: Edges that no process can be held at from outside for long enough: one process plays both sides.
 DIRECTED: Final = {
-    "flush while Redis is told again": "tests/completion/test_probes.py::"
-    "test_a_flush_while_everything_is_told_again_is_noticed",
+    "flush while Redis is told again": "tests/completion/test_redis_loss.py::"
+    "test_a_flush_while_redis_is_told_again_is_noticed",
     "a completer that slept": "tests/completion/test_probes.py::"
     "test_a_completer_that_slept_closes_nothing_newer",
     "a replica that lagged": "tests/completion/test_probes.py::"

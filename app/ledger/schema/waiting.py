@@ -66,6 +66,9 @@ ticket = Table(
     Index("ix_ticket_open", "job_id", postgresql_where=text("state = 'open'")),
     Index("ix_ticket_ready", "id", postgresql_where=text("state = 'ready'")),
     Index("ix_ticket_completed", "completed_at", postgresql_where=text("state = 'completed'")),
+    Index(
+        "ix_ticket_chord", "group_id", postgresql_where=text("in_chord AND state <> 'completed'")
+    ),
     Index("ix_ticket_header", "group_id", postgresql_where=text("in_chord")),
 )
 
@@ -77,6 +80,9 @@ chord = Table(
     #: Parts of the header, ours and the caller's own.
     Column("size", Integer, nullable=False),
     at("seen_at", nullable=False),
+    #: When nothing more was to be done for it: its body had been published, or had failed.
+    at("over_at"),
+    Index("ix_chord_open", "group_id", postgresql_where=text("over_at IS NULL")),
 )
 
 #: Tasks of a canvas that completion has published: should Redis forget, none of them goes out again.
@@ -94,9 +100,13 @@ redis_mark = Table(
     #: One row.
     Column("only", Boolean, primary_key=True, server_default="true"),
     Column("value", Text, nullable=False),
-    #: Redis's `master_replid`; a failover or a restart changes it. None until it was asked.
+    #: Redis's own name for its history of writes (`master_replid`); None where it does not say. Another
+    #: server that takes over has another one, and may have missed the last writes.
     Column("replication_id", Text),
     at("set_at", nullable=False),
+    #: Messages that lay in Redis alone when the pump last looked: published, not admitted.
+    Column("unadmitted_count", Integer, nullable=False, server_default="0"),
+    at("unadmitted_at"),
 )
 
 #: Many calls published as one. Its end is the end of a ticket of its own, whose task id is the run's.

@@ -17,7 +17,7 @@ from unhurried import ServiceUnavailable, email, messages, responses, webhook
 
 _SAY_EVERY = 10
 _AGAIN_S = 0.2
-_WITHIN_S = 60
+_WITHIN_S = 180
 _CHORD_SHARE = 5
 _MAIL_SHARE = 20
 
@@ -69,7 +69,10 @@ def main() -> None:
     for number in numbers[: len(numbers) - parts]:
         asked = ask(name, provider, number, **options(name, provider, number, len(numbers), shape))
         if shape != "mail":
-            asked = asked.set(link=landed.s(name, number), link_error=failed.s(name, provider))
+            # Of some nobody reads the result: their links alone tell that they have ended.
+            ignored = {"ignore_result": True} if shape == "mixed" and number % 4 == 3 else {}
+            links = {"link": landed.s(name, number), "link_error": failed.s(name, provider)}
+            asked = asked.set(**links, **ignored)
         publish(asked)
         if number % _SAY_EVERY == 0:
             print(f"published {number}", flush=True)
