@@ -32,6 +32,7 @@ _ANSWER_ALL: Final = """
                    result_id = gen_random_uuid(), cost_nano_usd = 1000, produced_at = now(),
                    provider_request_id = 'req_1', settled_at = now(), attempt = 1
 """
+_TAKE_OFF_ALL: Final = "UPDATE job SET state = 'in_flight'"
 _READY_ALL: Final = "UPDATE ticket SET state = 'ready', ready_at = now()"
 _OUTPUT: Final = b"It says that nothing is lost by waiting. " * 10
 _USAGE: Final = b'{"input_tokens": 250, "output_tokens": 40}'
@@ -90,6 +91,7 @@ def _complete(where: Ground, count: int, bodies: int) -> float:
 
 def _answer(engine: Engine) -> None:
     with engine.begin() as connection:
+        connection.exec_driver_sql(_TAKE_OFF_ALL)
         connection.exec_driver_sql(_ANSWER_ALL, {"output": _OUTPUT, "usage": _USAGE})
         connection.exec_driver_sql(_READY_ALL)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
