@@ -4,7 +4,13 @@ from typing import Any
 
 from app import wiring
 from app.celery import COMPLETE_QUEUE, app, wake
-from unhurried.readers import LATEST_TASK, REPLAY_TASK, RESTORE_TASK, ReplayQuery
+from unhurried.readers import (
+    CALLBACKS_TASK,
+    LATEST_TASK,
+    REPLAY_TASK,
+    RESTORE_TASK,
+    ReplayQuery,
+)
 from unhurried.run_wire import CANCEL_RUN_TASK, RESTORE_RUN_TASK
 
 
@@ -18,6 +24,12 @@ def restore(*, task_id: str) -> None:
 def latest(*, tenant: str, workload: str, subject: str | None = None) -> None:
     """Point at the newest answer of a workload about a subject again."""
     wiring.restorer(app).newest(tenant=tenant, workload=workload, subject=subject)
+
+
+@app.task(name=CALLBACKS_TASK, ignore_result=True, shared=False)
+def callbacks(*, reply: str) -> None:
+    """Say which tasks of callers will be called."""
+    wiring.callbacks().run(reply)
 
 
 @app.task(name=REPLAY_TASK, ignore_result=True, shared=False)

@@ -9,7 +9,7 @@ from typing import Final
 from celery import Celery
 from celery.app.utils import find_app
 
-from unhurried import __version__
+from unhurried import __version__, in_flight
 from unhurried.binding import bound_app, is_private, redis_answers
 from unhurried.checks import findings
 from unhurried.errors import CallerMisconfigured, ServiceUnavailable
@@ -20,7 +20,9 @@ _UNUSABLE: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 1 where `doctor` has findings, or 2 where there is no such app."""
+    """Run one command. Returns 0; 1 where `doctor` has findings, or `callbacks` a task that the app does
+    not register; 2 where there is no such app, or nobody answers.
+    """
     parser = argparse.ArgumentParser(prog="unhurried", description=__doc__)
     parser.add_argument("--version", action="version", version=f"unhurried {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -29,8 +31,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--caller", "-A", required=True, metavar="APP", help="the Celery app, as in celery -A APP"
     )
     doctor.add_argument("--json", action="store_true", help="one JSON list instead of lines")
+    callbacks = commands.add_parser(
+        "callbacks", help="say which of an app's tasks will be called by what is under way"
+    )
+    callbacks.add_argument(
+        "--in-flight", action="store_true", required=True, help="of calls that have not ended"
+    )
+    callbacks.add_argument("--app", "-A", required=True, metavar="APP", help="as in celery -A APP")
+    callbacks.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     given = parser.parse_args(arguments)
+    if given.command == "callbacks":
+        return _callbacks(given.app, as_json=given.json)
     return _doctor(given.caller, as_json=given.json)
+
+
+def _callbacks(name: str, *, as_json: bool) -> int:
+    """For a caller's CI: a task that was renamed is found before its results are thrown away."""
+    try:
+        caller: Celery = find_app(name)
+        app = bound_app() if is_private() else caller
+        names = in_flight.callbacks(app)
+    except (ImportError, AttributeError) as error:
+        sys.stderr.write(f"no Celery app {name!r} from here: {error}\n")
+        return _UNUSABLE
+    except ServiceUnavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return _UNUSABLE
+    missing = in_flight.unknown(caller, names)
+    if as_json:
+        sys.stdout.write(json.dumps({"callbacks": names, "missing": missing}, indent=2) + "\n")
+    else:
+        sys.stdout.write(_called(names, missing))
+    return _FOUND if missing else 0
+
+
+def _called(names: dict[str, int], missing: Sequence[str]) -> str:
+    lines = [f"{name}: {count} calls under way\n" for name, count in sorted(names.items())]
+    lines += [
+        f"MISSING {name}: this code does not register it, and Celery would throw its messages away; keep "
+        "the old name until they are through\n"
+        for name in missing
+    ]
+    return "".join(lines) or "no call under way has a callback\n"
 
 
 def _doctor(name: str, *, as_json: bool) -> int:

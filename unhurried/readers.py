@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 #: Commands of clients, on the control queue. Each may be lost or repeated.
 RESTORE_TASK: Final = "unhurried.restore.v1"
 LATEST_TASK: Final = "unhurried.latest.v1"
+CALLBACKS_TASK: Final = "unhurried.callbacks.v1"
 REPLAY_TASK: Final = "unhurried.replay.v1"
 #: Results of one page of a replay, at most.
 REPLAY_RESULTS_MAX: Final = 200

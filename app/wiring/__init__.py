@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
+from app.completion.callbacks import Callbacks
 from app.completion.celery_end import CeleryEnd
 from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
@@ -267,6 +268,12 @@ def restorer(app: Celery) -> Restorer:
 def replay() -> Replay:
     """Reads settled results once more."""
     return Replay(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
+
+
+@cache
+def callbacks() -> Callbacks:
+    """Says which tasks of callers will be called."""
+    return Callbacks(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
 
 
 @cache

@@ -1,0 +1,57 @@
+"""What a caller's next release must still know by name, while batches are in flight."""
+
+from typing import Any
+
+import pytest
+from celery import chain, chord, group
+
+from app.completion.callbacks import Callbacks
+from tests.client.apps import calling
+from tests.completion.conftest import Service
+from unhurried import _cli, messages
+from unhurried.readers import reply_key
+
+
+def ask(number: int) -> Any:
+    """One call at the batch tier."""
+    turns = [{"role": "user", "content": f"Note {number}."}]
+    return messages.s(model="claude-haiku-4-5", max_tokens=10, messages=turns, tier="batch")
+
+
+def publish(app: Any) -> None:
+    """Links, an errback, a chain's next step, and a body that is a chain of its own."""
+    step = app.signature
+    ask(1).apply_async(link=step("shop.linked"), link_error=step("shop.failed"))
+    chain(ask(2), step("shop.next"), group(step("shop.one"), step("shop.two"))).apply_async()
+    chord([ask(3), ask(4)])(chain(step("shop.body"), step("shop.after")))
+
+
+NAMES = {"linked", "failed", "next", "one", "two", "body", "after"}
+
+
+def test_every_task_that_will_be_called_is_named(service: Service) -> None:
+    """
+    However it is nested, and not once its ticket is completed.
+    """
+    callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
+    with calling(str(service.app.conf.broker_read_url)) as app:
+        assert {} == callbacks.run("before")
+        publish(app)
+        service.pump.run_once()
+        found = callbacks.run("after")
+
+    assert {f"shop.{name}" for name in NAMES} == set(found)
+    assert 2 == found["shop.body"]
+    assert service.client.get(reply_key("after"))
+
+
+def test_a_service_that_does_not_answer_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An app that is none as well, with a word on what is wrong.
+    """
+    monkeypatch.delenv("UNHURRIED_BROKER_URL", raising=False)
+
+    assert 2 == _cli.main(["callbacks", "--in-flight", "-A", "no_such_module"])
+    assert "no Celery app 'no_such_module'" in capsys.readouterr().err
