@@ -4,14 +4,18 @@ Consumes only queues that it is started with (`-Q`). Its default queue is the ca
 never consumes, so that callbacks without a queue of their own go home.
 """
 
+import os
+import threading
 from datetime import timedelta
 from typing import Any, Final
 
 from celery import Celery
+from celery.signals import worker_shutting_down
 
 from app.completion import once
 from app.completion.backend import backend_url
 from app.observe import log
+from app.observe.log import tell
 from app.settings import Settings, settings
 from unhurried.contract import CONTROL_QUEUE
 
@@ -122,6 +126,26 @@ def _schedule(config: Settings) -> dict[str, Any]:
         }
         for name, (queue, every_s) in entries.items()
     }
+
+
+def drain(within_s: float) -> None:
+    """End this process then, whatever it still does: a call may take minutes, and a supervisor kills sooner.
+
+    Nothing is lost by it that a kill would not lose: every outside effect has its intent in the ledger.
+    """
+
+    def end() -> None:
+        tell("drain_over", warning=True, within_s=within_s)
+        os._exit(0)
+
+    timer = threading.Timer(within_s, end)
+    timer.daemon = True
+    timer.start()
+
+
+@worker_shutting_down.connect(weak=False)
+def _drain_worker(**_: Any) -> None:
+    drain(settings().drain_s)
 
 
 def wake(built: Celery, name: str, queue: str, *where: str) -> None:

@@ -163,6 +163,10 @@ class Settings(BaseSettings):
     webhook_hosts_allowed: tuple[str, ...] = ()
     webhook_attempts_max: Annotated[int, Field(ge=1, le=20)] = 10
 
+    #: How long a process that is told to end finishes what it does; then it ends as if it were killed, and
+    #: whoever comes next finds the rest. Less than the supervisor's patience.
+    drain_s: Annotated[float, Field(gt=0, le=3600)] = 25
+
     # Celery
     home_queue: str = "celery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

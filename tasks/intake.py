@@ -5,16 +5,23 @@ import threading
 from functools import partial
 
 from app import wiring
-from app.celery import COMPLETE_QUEUE, app, wake
+from app.celery import COMPLETE_QUEUE, app, drain, wake
 from app.intake import loop
 from app.observe.log import tell
+from app.settings import settings
 
 
 def main() -> None:
     """Pump until told to stop."""
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        if not stop.is_set():
+            drain(settings().drain_s)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     pump = wiring.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("intake_ready")
     loop.run(pump, stop)

@@ -5,15 +5,22 @@ import threading
 from functools import partial
 
 from app import wiring
-from app.celery import COMPLETE_QUEUE, app, wake
+from app.celery import COMPLETE_QUEUE, app, drain, wake
 from app.observe.log import tell
+from app.settings import settings
 
 
 def main() -> None:
     """Answer until told to stop."""
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        if not stop.is_set():
+            drain(settings().drain_s)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     worker = wiring.near_real_time(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("near_real_time_ready")
     worker.run(stop)
