@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, text
 
-from app.ledger import giving_back, moves, schema, submissions
+from app.ledger import giving_back, moves, schema, settling, submissions
 from app.policy.lifecycle import SubmissionState
 from app.policy.settling import Standing
 from app.policy.sweeping import may_answer
-from unhurried.contract import OnFailure, Tier
+from unhurried.contract import Tier
 
 #: Packs that are taken apart at once; there are some hundred at most that nobody has sent.
 _UNPACKED_MAX = 1000
@@ -63,22 +63,10 @@ def take(
     taken = moves.take_off(connection, fitting, tier=Tier.BATCH, submission_id=None, at=at)
     rows = connection.execute(
         text("""
-            SELECT id, attempt, uncounted, attempts_max, due_at, on_failure, answer_schema,
+            SELECT id AS job_id, attempt, uncounted, attempts_max, due_at, on_failure, answer_schema,
                    cancel_requested_at IS NOT NULL AS cancel_requested
             FROM job WHERE id = ANY(CAST(:ids AS uuid[]))
         """),
         {"ids": list(taken)},
     )
-    return {
-        row.id: Standing(
-            job_id=row.id,
-            attempt=row.attempt,
-            counted=row.attempt - row.uncounted,
-            attempts_max=row.attempts_max,
-            due_at=row.due_at,
-            cancel_requested=row.cancel_requested,
-            tries_flaws_again=row.on_failure == OnFailure.RETRY,
-            answer_schema=row.answer_schema,
-        )
-        for row in rows
-    }
+    return {row.job_id: settling.standing(row) for row in rows}

@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import Row
 
 from app.ledger import moves
 from app.policy.judging import Charge
@@ -46,19 +48,21 @@ def standings(
         """),
         {"pack_id": pack_id, "job_ids": list(job_ids)},
     )
-    return {
-        row.job_id: Standing(
-            job_id=row.job_id,
-            attempt=row.attempt,
-            counted=row.attempt - row.uncounted,
-            attempts_max=row.attempts_max,
-            due_at=row.due_at,
-            cancel_requested=row.cancel_requested,
-            tries_flaws_again=row.on_failure == OnFailure.RETRY,
-            answer_schema=row.answer_schema,
-        )
-        for row in rows
-    }
+    return {row.job_id: standing(row) for row in rows}
+
+
+def standing(row: Row[Any]) -> Standing:
+    """How a job stands, from a row with its columns and with `attempt` as the one that ends."""
+    return Standing(
+        job_id=row.job_id,
+        attempt=row.attempt,
+        counted=row.attempt - row.uncounted,
+        attempts_max=row.attempts_max,
+        due_at=row.due_at,
+        cancel_requested=row.cancel_requested,
+        tries_flaws_again=row.on_failure == OnFailure.RETRY,
+        answer_schema=row.answer_schema,
+    )
 
 
 def tokens(connection: Connection, pack_id: UUID) -> tuple[str | None, set[UUID]]:
