@@ -14,6 +14,8 @@ from typing import Final, Self
 
 _CHUNK_BYTES: Final = 1 << 16
 _START_S: Final = 10.0
+_TURNS: Final = 10
+_CLOSE_S: Final = 0.05
 
 
 class Deed(StrEnum):
@@ -113,9 +115,18 @@ class FaultProxy:
     async def _close(self) -> None:
         assert self._listener is not None, "the proxy was not started"
         self._listener.close()
-        for writer in self._clients:
-            writer.transport.abort()
-        await asyncio.gather(*self._under_way)
+        await self._settle()
+        # One that was accepted in the last moment may become known only now.
+        while self._under_way:
+            for writer in self._clients:
+                writer.transport.abort()
+            await asyncio.wait(self._under_way, timeout=_CLOSE_S)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Let the loop turn: what was accepted becomes known, and what was aborted is closed, a turn later."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -127,6 +138,8 @@ class FaultProxy:
         except OSError:
             # As a client sees a server that is not there.
             writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
         else:
             await _Conversation(self._faults, (reader, writer), there).run()
         finally:
