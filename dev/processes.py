@@ -163,11 +163,13 @@ def _pss(process: psutil.Process) -> int:
     return int(getattr(memory, "pss", memory.rss))
 
 
-def poll_until(condition: Callable[[], object], *, within_s: float) -> bool:
-    """Whether `condition()` became true in time."""
+def poll_until(
+    condition: Callable[[], object], *, within_s: float, every_s: float = _POLL_S
+) -> bool:
+    """Whether `condition()`, looked at every so often, became true in time."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         if condition():
             return True
-        time.sleep(_POLL_S)
+        time.sleep(every_s)
     return bool(condition())

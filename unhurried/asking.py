@@ -8,6 +8,7 @@ from kombu import Exchange, Queue
 
 from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.contract import CONTROL_QUEUE
+from unhurried.errors import ServiceUnavailable
 from unhurried.readers import LATEST_TASK, RESTORE_TASK, Reply, latest_key, reply_key
 from unhurried.run_wire import RESTORE_RUN_TASK, run_key
 
@@ -36,6 +37,23 @@ def restore_run(app: Celery, run_id: str) -> Reply | None:
     return _ask(app, run_key(run_id), RESTORE_RUN_TASK, {"run_id": run_id})
 
 
+def answer(
+    app: Celery, name: str, arguments: dict[str, Any], *, about: str, within_s: float
+) -> bytes:
+    """What the service replies to a command, about something of the asker's own naming.
+
+    Raises ServiceUnavailable where Redis does not answer, or the service does not within `within_s`.
+    """
+    command(app, name, arguments)
+    found = _await_reply(app, key_prefix(app) + reply_key(about), within_s)
+    if found is None:
+        raise ServiceUnavailable(
+            f"the service did not answer within {within_s:g} s: is it running, and not older than this "
+            "client? Ask again"
+        )
+    return found
+
+
 def command(app: Celery, name: str, arguments: dict[str, Any]) -> None:
     """Send one command to the service. Raises ServiceUnavailable where Redis does not take it."""
     # An object, since a caller with task_create_missing_queues=False knows no name of ours.
@@ -59,17 +77,21 @@ def command(app: Celery, name: str, arguments: dict[str, Any]) -> None:
 def _ask(app: Celery, about: str, name: str, arguments: dict[str, Any]) -> Reply | None:
     key = key_prefix(app) + reply_key(about)
     found = _look(app, key)
-    if found is not None:
-        return found
-    command(app, name, arguments)
-    until = time.monotonic() + _WITHIN_S
+    if found is None:
+        command(app, name, arguments)
+        found = _await_reply(app, key, _WITHIN_S)
+    return Reply(found.decode()) if found is not None else None
+
+
+def _await_reply(app: Celery, key: str, within_s: float) -> bytes | None:
+    found, until = None, time.monotonic() + within_s
     while found is None and time.monotonic() < until:
         time.sleep(_LOOK_S)
         found = _look(app, key)
     return found
 
 
-def _look(app: Celery, key: str) -> Reply | None:
+def _look(app: Celery, key: str) -> bytes | None:
     with redis_answers(_LATER):
         found: bytes | None = redis_of(app).get(key)
-    return Reply(found.decode()) if found is not None else None
+    return found

@@ -1,6 +1,5 @@
 """Every settled result of a workload once more, in an order that never changes."""
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
@@ -10,17 +9,15 @@ from celery import Celery
 from pydantic import ValidationError
 
 from unhurried import asking, consumers, pick_ups, stored
-from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.contract import Endpoint
-from unhurried.errors import CallError, ServiceUnavailable
+from unhurried.errors import CallError
 from unhurried.options import first_problem
-from unhurried.readers import REPLAY_TASK, Declaration, ReplayPage, ReplayQuery, reply_key
+from unhurried.readers import REPLAY_TASK, Declaration, ReplayPage, ReplayQuery
 from unhurried.results import Result
 from unhurried.schemas import Schema
 
 #: A page is read from the ledger; the first one may have to number what has settled.
 _WITHIN_S: Final = 15.0
-_LOOK_S: Final = 0.05
 
 
 def replay(
@@ -67,19 +64,7 @@ def _query(*, endpoint: Endpoint, workload: str, after: str | None, tenant: str)
 
 
 def _ask(app: Celery, query: ReplayQuery) -> ReplayPage:
-    reply = f"replay:{uuid4()}"
-    asking.command(
-        app, REPLAY_TASK, query.model_copy(update={"reply": reply}).model_dump(mode="json")
-    )
-    key = key_prefix(app) + reply_key(reply)
-    until = time.monotonic() + _WITHIN_S
-    while time.monotonic() < until:
-        with redis_answers("ask again, after the last cursor"):
-            found: bytes | None = redis_of(app).get(key)
-        if found is not None:
-            return ReplayPage.model_validate_json(found)
-        time.sleep(_LOOK_S)
-    raise ServiceUnavailable(
-        f"the service did not answer within {_WITHIN_S:g} s: is it running, and not older than this client? "
-        "Ask again after the last cursor"
-    )
+    about = f"replay:{uuid4()}"
+    asked = query.model_copy(update={"reply": about}).model_dump(mode="json")
+    page = asking.answer(app, REPLAY_TASK, asked, about=about, within_s=_WITHIN_S)
+    return ReplayPage.model_validate_json(page)

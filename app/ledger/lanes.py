@@ -1,5 +1,6 @@
 """What accounts may do now: pauses, and how many tokens of a model may be enqueued."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -73,13 +74,7 @@ def lower_ceiling(connection: Connection, *, provider: str, account: str, model:
         """),
         {"provider": provider, "account": account, "model": model},
     ).scalar_one()
-    before = connection.execute(
-        text("""
-            SELECT tokens_max FROM lane
-            WHERE provider = :provider AND account = :account AND model = :model FOR UPDATE
-        """),
-        {"provider": provider, "account": account, "model": model},
-    ).scalar_one_or_none()
+    before = _ceiling(connection, {"provider": provider, "account": account, "model": model})
     tokens_max = ceilings.lowered(before, enqueued_tokens=int(enqueued))
     connection.execute(
         text("""
@@ -95,13 +90,7 @@ def lower_ceiling(connection: Connection, *, provider: str, account: str, model:
 def raise_ceiling(connection: Connection, *, provider: str, account: str, model: str) -> None:
     """A batch went through: a little more may be enqueued where there is a ceiling at all."""
     where = {"provider": provider, "account": account, "model": model}
-    before = connection.execute(
-        text("""
-            SELECT tokens_max FROM lane
-            WHERE provider = :provider AND account = :account AND model = :model FOR UPDATE
-        """),
-        where,
-    ).scalar_one_or_none()
+    before = _ceiling(connection, where)
     if before is not None:
         connection.execute(
             text("""
@@ -110,3 +99,15 @@ def raise_ceiling(connection: Connection, *, provider: str, account: str, model:
             """),
             {**where, "tokens_max": ceilings.raised(before)},
         )
+
+
+def _ceiling(connection: Connection, where: Mapping[str, str]) -> int | None:
+    """The ceiling as it is, held until the transaction ends; None where there is none."""
+    found: int | None = connection.execute(
+        text("""
+            SELECT tokens_max FROM lane
+            WHERE provider = :provider AND account = :account AND model = :model FOR UPDATE
+        """),
+        where,
+    ).scalar_one_or_none()
+    return found

@@ -7,14 +7,13 @@ from uuid import UUID
 from sqlalchemy import Connection, select, text
 
 from app.ledger import giving_back, moves, schema, settling, submissions
-from app.policy.lifecycle import SubmissionState
+from app.policy.lifecycle import UNSENT
 from app.policy.settling import Standing
 from app.policy.sweeping import may_answer
 from unhurried.contract import Tier
 
 #: Packs that are taken apart at once; there are some hundred at most that nobody has sent.
 _UNPACKED_MAX = 1000
-_UNSENT = (SubmissionState.PLANNED, SubmissionState.UPLOADED)
 
 
 def unpack(connection: Connection, *, provider: str, at: datetime) -> int:
@@ -23,7 +22,7 @@ def unpack(connection: Connection, *, provider: str, at: datetime) -> int:
     rows = connection.execute(
         select(table.c.id)
         .where(table.c.provider == provider)
-        .where(table.c.state.in_(_UNSENT))
+        .where(table.c.state.in_(UNSENT))
         .limit(_UNPACKED_MAX)
     ).all()
     for row in rows:
@@ -32,7 +31,7 @@ def unpack(connection: Connection, *, provider: str, at: datetime) -> int:
         giving_back.give_back(
             connection,
             submission,
-            expected=_UNSENT,
+            expected=UNSENT,
             reason="taken apart unsent: some of it may be answered already",
             ready_at=at,
             at=at,

@@ -86,6 +86,7 @@ def adopt(
     *,
     proof: Proof | None,
     at: datetime,
+    expected: tuple[SubmissionState, ...] = (SubmissionState.UNKNOWN,),
 ) -> bool:
     """Take a batch for this submission's; it is polled from now on. Whether it moved.
 
@@ -94,7 +95,7 @@ def adopt(
     return submissions.advance(
         connection,
         submission.id,
-        expected=SubmissionState.UNKNOWN,
+        expected=expected,
         to=SubmissionState.ACCEPTED,
         provider_batch_id=batch_id,
         proof=proof,

@@ -107,23 +107,6 @@ def tokens_of_files(
     return {row.file_id: row.token for row in rows}
 
 
-def adopt(
-    connection: Connection, submission: Submission, batch_id: str, *, proof: str, at: datetime
-) -> bool:
-    """Take a batch for a submission that this ledger never sent; whether it moved."""
-    return submissions.advance(
-        connection,
-        submission.id,
-        expected=(SubmissionState.PLANNED, SubmissionState.UPLOADED),
-        to=SubmissionState.ACCEPTED,
-        provider_batch_id=batch_id,
-        proof=proof,
-        accepted_at=at,
-        poll_at=at,
-        last_error=None,
-    )
-
-
 def wanted_count(connection: Connection, *, provider: str) -> int:
     """Batches of ours that this ledger has forgotten and whose answers are not in yet.
 

@@ -20,6 +20,7 @@ from app.observe.log import tell
 from app.packer.whose import Whose
 from app.policy.names import Mark, deployment_tag
 from app.policy.searching import (
+    CLOCKS_APART,
     Adopt,
     DeclareAbsent,
     Doubt,
@@ -40,8 +41,6 @@ from app.providers.port import (
 
 #: Submissions that one run looks for; the next wake-up goes on.
 _LOOKS_MAX: Final = 20
-#: How far a provider's clock may be behind ours.
-_CLOCKS_APART: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +84,7 @@ class Search:
             if not mine or provider is None:
                 return False
             listing = provider.list_batches(
-                newer_than=unknown.head_id, since=unknown.sent_at - _CLOCKS_APART
+                newer_than=unknown.head_id, since=unknown.sent_at - CLOCKS_APART
             )
             match listing:
                 case Listing():

@@ -8,7 +8,7 @@ else's. Later looks find creates that landed after they had been given up.
 Only what provably is ours is touched. Everything may be repeated, killed anywhere and run twice at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -22,9 +22,10 @@ from app.ledger.strays import Found
 from app.observe.log import tell
 from app.packer.interlock import Account, Interlock
 from app.packer.whose import Whose
+from app.policy.lifecycle import UNSENT
 from app.policy.names import Mark, deployment_tag
-from app.policy.searching import ListedBatch
-from app.policy.sweeping import CLOCKS_APART, Unmarked, Verdict, held_because, verdict
+from app.policy.searching import CLOCKS_APART, ListedBatch
+from app.policy.sweeping import Unmarked, Verdict, held_because, verdict
 from app.providers.port import LaneClosed, Listing, Provider, Unreachable
 
 _REMEDY: Final = (
@@ -114,16 +115,24 @@ class Sweep:
                 provider=account[0],
                 file_ids=[batch.file_id for batch in listing.batches if batch.file_id],
             )
-        unproven = []
-        for batch in listing.batches:
-            if batch.provider_batch_id not in taken:
-                mark = self._mark(provider, batch, files)
-                if self._place(account, batch, mark) is Verdict.UNPROVEN:
-                    unproven.append(batch.provider_batch_id)
+        # Reading results may take a while, so it is done before the transaction.
+        marks = [
+            (batch, self._mark(provider, batch, files))
+            for batch in listing.batches
+            if batch.provider_batch_id not in taken
+        ]
         with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            found = [
+                (batch, self._place(connection, account, batch, mark, now)) for batch, mark in marks
+            ]
+            unproven = [
+                batch.provider_batch_id for batch, what in found if what is Verdict.UNPROVEN
+            ]
             # A reply may have come meanwhile to the create that made one of them.
             known = searching.taken(connection, account[0], unproven)
             wanted = sweeping.wanted_count(connection, provider=account[0])
+        self._tell_orphans(account, found)
         return held_because(
             unproven=[one for one in unproven if one not in known], wanted_count=wanted
         )
@@ -145,40 +154,52 @@ class Sweep:
         ours = (mark for mark in marks if mark.deployment == self._deployment)
         return next(ours, Unmarked.STRANGER)
 
-    def _place(self, account: Account, batch: ListedBatch, mark: Mark | Unmarked) -> Verdict:
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            token = mark.token if isinstance(mark, Mark) else ""
-            submission = sweeping.of_token(connection, token) if token else None
-            found = verdict(
-                mark,
-                deployment=self._deployment,
-                submission=submission.state if submission else None,
-            )
-            match found:
-                case Verdict.ADOPT:
-                    assert submission is not None
-                    proof = Proof.MARK if batch.mark is not None else Proof.RESULTS
-                    sweeping.adopt(
-                        connection, submission, batch.provider_batch_id, proof=proof, at=now
-                    )
-                case Verdict.SURPLUS | Verdict.FORGOTTEN:
-                    self._note(connection, account, batch, found, now)
-                case Verdict.STRANGER if batch.mark is None and batch.file_id is None:
-                    # Nothing in the list says so; nobody need read its results again.
-                    self._note(connection, account, batch, found, now)
-                case _:
-                    pass
-        if found in (Verdict.ADOPT, Verdict.SURPLUS, Verdict.FORGOTTEN):
-            tell(
-                "orphan_found",
-                warning=True,
-                provider=account[0],
-                account=account[1],
-                provider_batch_id=batch.provider_batch_id,
-                verdict=str(found),
-            )
+    def _place(
+        self,
+        connection: Connection,
+        account: Account,
+        batch: ListedBatch,
+        mark: Mark | Unmarked,
+        now: datetime,
+    ) -> Verdict:
+        submission = sweeping.of_token(connection, mark.token) if isinstance(mark, Mark) else None
+        found = verdict(
+            mark,
+            deployment=self._deployment,
+            submission=submission.state if submission else None,
+        )
+        match found:
+            case Verdict.ADOPT:
+                assert submission is not None
+                proof = Proof.MARK if batch.mark is not None else Proof.RESULTS
+                searching.adopt(
+                    connection,
+                    submission,
+                    batch.provider_batch_id,
+                    proof=proof,
+                    at=now,
+                    expected=UNSENT,
+                )
+            case Verdict.SURPLUS | Verdict.FORGOTTEN:
+                self._note(connection, account, batch, found, now)
+            case Verdict.STRANGER if batch.mark is None and batch.file_id is None:
+                # Nothing in the list says so; nobody need read its results again.
+                self._note(connection, account, batch, found, now)
+            case _:
+                pass
         return found
+
+    def _tell_orphans(self, account: Account, found: Sequence[tuple[ListedBatch, Verdict]]) -> None:
+        for batch, what in found:
+            if what in (Verdict.ADOPT, Verdict.SURPLUS, Verdict.FORGOTTEN):
+                tell(
+                    "orphan_found",
+                    warning=True,
+                    provider=account[0],
+                    account=account[1],
+                    provider_batch_id=batch.provider_batch_id,
+                    verdict=str(what),
+                )
 
     def _note(
         self,

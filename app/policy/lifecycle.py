@@ -65,7 +65,8 @@ JOB_MOVES: Final = frozenset(
     }
 )
 
-_UNSENT: Final = (SubmissionState.PLANNED, SubmissionState.UPLOADED)
+#: The provider has nothing of it yet, as far as we know.
+UNSENT: Final = (SubmissionState.PLANNED, SubmissionState.UPLOADED)
 _AFTER_UNSENT: Final = (
     SubmissionState.SENDING,
     SubmissionState.REJECTED,
@@ -74,7 +75,7 @@ _AFTER_UNSENT: Final = (
     SubmissionState.VOID,
 )
 _AFTER_SENDING: Final = (
-    *_UNSENT,
+    *UNSENT,
     SubmissionState.ACCEPTED,
     SubmissionState.REJECTED,
     SubmissionState.UNKNOWN,
@@ -84,7 +85,7 @@ _AFTER_SENDING: Final = (
 SUBMISSION_MOVES: Final = frozenset(
     {
         (SubmissionState.PLANNED, SubmissionState.UPLOADED),
-        *((unsent, after) for unsent in _UNSENT for after in _AFTER_UNSENT),
+        *((unsent, after) for unsent in UNSENT for after in _AFTER_UNSENT),
         *((SubmissionState.SENDING, after) for after in _AFTER_SENDING),
         (SubmissionState.UNKNOWN, SubmissionState.ACCEPTED),
         (SubmissionState.UNKNOWN, SubmissionState.ABSENT),

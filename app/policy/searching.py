@@ -8,8 +8,12 @@ refuse a late arrival (a deleted input file), that comes first.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from app.policy.names import Mark
+
+#: How far a provider's clock may be behind ours, and how late a batch may show in its list.
+CLOCKS_APART: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,14 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app.policy.lifecycle import SubmissionState
+from app.policy.lifecycle import UNSENT, SubmissionState
 from app.policy.names import Mark
 
-#: How far a provider's clock may be behind ours, and how late a batch may show in its list.
-CLOCKS_APART: Final = timedelta(hours=1)
 #: Between a job's admission by the ledger's clock and its batch's making by the provider's.
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
-_UNSENT: Final = frozenset({SubmissionState.PLANNED, SubmissionState.UPLOADED})
 _UNDER_WAY: Final = frozenset({SubmissionState.SENDING, SubmissionState.UNKNOWN})
 #: How many batches a message names.
 _NAMED_MAX: Final = 3
@@ -57,7 +54,7 @@ def verdict(
         return Verdict.STRANGER
     if submission is None:
         return Verdict.FORGOTTEN
-    if submission in _UNSENT:
+    if submission in UNSENT:
         return Verdict.ADOPT
     return Verdict.UNDER_WAY if submission in _UNDER_WAY else Verdict.SURPLUS
 

@@ -45,11 +45,11 @@ def test_every_task_that_will_be_called_is_named(service: Service) -> None:
     assert service.client.get(reply_key("after"))
 
 
-def test_a_service_that_does_not_answer_is_exit_code_2(
+def test_an_app_that_is_none_is_exit_code_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    An app that is none as well, with a word on what is wrong.
+    With a word on what is wrong.
     """
     monkeypatch.delenv("UNHURRIED_BROKER_URL", raising=False)
 

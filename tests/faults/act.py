@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,11 +17,13 @@ from tests.crash.scene import PROVIDERS, Scene, digest
 from tests.faults.cells import Cell, Expected, Seen, is_at_rest, measure
 from tests.notify.receivers import Inbox
 from tests.road.conftest import books, lines
+from tests.support.waiting import wait_until_quiet
 
 #: A row that is not at rest by then has lost something.
 WITHIN_S: Final = 150.0
 _STRUCK_S: Final = 60.0
-_LOOK_S: Final = 0.5
+#: Each look reads the whole books.
+LOOK_S: Final = 0.5
 _ENDED: Final = frozenset({"ended", "completed", "expired", "cancelled", "failed", "deleted"})
 #: The simulator's addresses by provider.
 CREATE: Final = {"anthropic": "/v1/messages/batches", "openai": "/v1/batches"}
@@ -137,7 +138,7 @@ class Act:
 
     def finish(self) -> list[Cell]:
         """Wait for rest, take the faults away and count."""
-        late = not poll_until(self.is_at_rest, within_s=WITHIN_S)
+        late = not poll_until(self.is_at_rest, within_s=WITHIN_S, every_s=LOOK_S)
         self._count_simulated()
         if not late:
             self._await_quiet()
@@ -188,17 +189,12 @@ class Act:
 
     def is_at_rest(self) -> bool:
         """Whether everything that is expected has come, and every batch has ended."""
-        time.sleep(_LOOK_S)
         done = all(is_at_rest(self.seen(one), self.expected) for one in self.providers)
         return done and all(one["status"] in _ENDED for one in books(self.ground.stack)["batches"])
 
     def _await_quiet(self) -> None:
         self.ground.scene.await_rest()
-        before, until = self._figures(), time.monotonic() + self.quiet_s
-        while time.monotonic() < until:
-            time.sleep(_LOOK_S)
-            if self._figures() != before:
-                before, until = self._figures(), time.monotonic() + self.quiet_s
+        wait_until_quiet(self._figures, quiet_s=self.quiet_s, every_s=LOOK_S)
 
     def _figures(self) -> list[Any]:
         found = [self.seen(provider) for provider in self.providers]

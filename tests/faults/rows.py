@@ -21,7 +21,7 @@ from tests.crash.scene import (
     SPANS,
 )
 from tests.crash.scene import DIRECT as CALLS
-from tests.faults.act import CREATE, DIRECT, RESULTS, STATUS, Act
+from tests.faults.act import CREATE, DIRECT, LOOK_S, RESULTS, STATUS, Act
 from tests.road.callers import Caller
 from tests.road.conftest import HASTE, PROCESSES, books
 
@@ -151,7 +151,7 @@ def doubled(act: Act) -> None:
     doubles = [act.ground.stack.double(name) for name in PROCESSES]
     act.publish()
     act.await_admitted()
-    poll_until(act.is_at_rest, within_s=90)
+    poll_until(act.is_at_rest, within_s=90, every_s=LOOK_S)
     for double in doubles:
         double.require_alive()
         double.kill()
@@ -170,7 +170,9 @@ def shared(act: Act) -> None:
             caller.start(f"publish.{provider}", "publish.py", "other", provider, str(_CALLS))
         act.publish()
         done = poll_until(
-            lambda: len(caller.events("landed")) >= 2 * _CALLS and act.is_at_rest(), within_s=120
+            lambda: len(caller.events("landed")) >= 2 * _CALLS and act.is_at_rest(),
+            within_s=120,
+            every_s=LOOK_S,
         )
         runs = len(caller.events("landed"))
     batches = {one["id"]: one for one in books(act.ground.stack)["batches"]}

@@ -90,14 +90,8 @@ class Road:
         )
         patience = Patience(linger=timedelta(0), due_margin=timedelta(0))
         self.interlock = Interlock(providers)
-        self.sweep = Sweep(
-            engine=self.engine,
-            providers=providers,
-            interlock=self.interlock,
-            whose=Whose(self.spool),
-            deployment=self.deployment,
-            rounds=Rounds(held=timedelta(0), clean=self.sweep_every),
-        )
+        self.accounts = providers
+        self.sweep = self._sweep()
         self.packer = Packer(
             engine=self.engine,
             limits={self.name: limits},
@@ -178,15 +172,18 @@ class Road:
 
     def sweep_now(self) -> None:
         """Look at the workspace as a process that has just started does."""
-        self.sweep = Sweep(
+        self.sweep = self._sweep()
+        self.sweep.run()
+
+    def _sweep(self) -> Sweep:
+        return Sweep(
             engine=self.engine,
-            providers={(self.name, "default"): self.provider},
+            providers=self.accounts,
             interlock=self.interlock,
             whose=Whose(self.spool),
             deployment=self.deployment,
             rounds=Rounds(held=timedelta(0), clean=self.sweep_every),
         )
-        self.sweep.run()
 
     def states(self, table: str = "submission") -> list[str]:
         """The states of all submissions or jobs, oldest first."""
