@@ -24,7 +24,7 @@ from app.observe.log import tell
 from app.policy.judging import Bill, Judge
 from app.policy.names import parse_custom_id
 from app.policy.outcomes import Missing, Outcome
-from app.policy.reconciling import Seen, Survey, survey
+from app.policy.reconciling import Owner, Seen, Survey, owner, survey
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
 
 
@@ -85,7 +85,9 @@ class BringIn:
         if submission.proof is None and not self._is_confirmed(submission, found):
             return False
         missing = open_jobs - found.chosen.keys()
-        if missing and submission.downloads + 1 < self._thoroughness.downloads_max:
+        if missing and not self._is_last_look(submission):
+            # The next file may be cut off where this one is not.
+            self._settle_lines(submission, provider, file, found, open_jobs & found.answered)
             self._retry_later(
                 submission, f"{len(missing)} lines are not there yet", downloaded=True
             )
@@ -97,12 +99,15 @@ class BringIn:
 
     def _is_confirmed(self, submission: Submission, found: Survey) -> bool:
         """Whether the results of a batch that was only adopted are ours. If not, nothing of it is used."""
-        if not found.chosen and not found.strangers:
-            self._retry_later(submission, "the results hold no line yet", downloaded=True)
+        whose = owner(
+            found, requests=submission.jobs_count, last_look=self._is_last_look(submission)
+        )
+        if whose is Owner.UNCLEAR:
+            self._retry_later(submission, "no line says whose batch it is", downloaded=True)
             return False
         try:
             with self._engine.begin() as connection:
-                if found.chosen:
+                if whose is Owner.OURS:
                     searching.confirm(connection, submission)
                 else:
                     searching.disown(connection, submission, at=ledger.now(connection))
@@ -110,14 +115,17 @@ class BringIn:
             # The one open create of the workspace is another's just now.
             self._retry_later(submission, "somebody else's batch; another create is open")
             return False
-        if not found.chosen:
+        if whose is Owner.STRANGER:
             tell(
                 "disowned",
                 warning=True,
                 submission_id=str(submission.id),
                 provider_batch_id=submission.provider_batch_id,
             )
-        return bool(found.chosen)
+        return whose is Owner.OURS
+
+    def _is_last_look(self, submission: Submission) -> bool:
+        return submission.downloads + 1 >= self._thoroughness.downloads_max
 
     def _settle_lines(
         self,

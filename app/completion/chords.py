@@ -42,6 +42,7 @@ class Chords:
         client: Any,
         backend: Any,
         claim_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._celery_end = celery_end
@@ -49,6 +50,7 @@ class Chords:
         self._backend = backend
         #: A full chord is left to whoever may be publishing its body for this long.
         self._claim_s = claim_s
+        self._monotonic = monotonic
         self._swept_to = ""
         #: When a chord was first seen full and unclaimed, by the monotonic clock.
         self._full_since: dict[str, float] = {}
@@ -157,8 +159,8 @@ class Chords:
 
     def _is_stuck(self, group_id: str) -> bool:
         """Whether a full chord has been seen so for longer than anybody takes to publish its body."""
-        first = self._full_since.setdefault(group_id, time.monotonic())
-        return time.monotonic() - first >= self._claim_s
+        first = self._full_since.setdefault(group_id, self._monotonic())
+        return self._monotonic() - first >= self._claim_s
 
     def _restore(self, one: Chord) -> bool:
         with self._engine.begin() as connection:

@@ -17,10 +17,13 @@ _STATEMENT_TIMEOUT_MS = 120_000
 _T = TypeVar("_T")
 
 
-def connect(database_url: str, *, synchronous_commit: bool = True) -> Engine:
+def connect(
+    database_url: str, *, synchronous_commit: bool = True, pool_pre_ping: bool = True
+) -> Engine:
     """The engine of one process. Opens nothing until first used.
 
-    `synchronous_commit=False` is for tests alone: a lost intent is a batch bought twice.
+    `synchronous_commit=False` is for tests alone: a lost intent is a batch bought twice. So is
+    `pool_pre_ping=False`: a connection that died meanwhile is then noticed by whoever uses it.
     """
     options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC"
     if not synchronous_commit:
@@ -29,7 +32,7 @@ def connect(database_url: str, *, synchronous_commit: bool = True) -> Engine:
         database_url,
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
-        pool_pre_ping=True,
+        pool_pre_ping=pool_pre_ping,
         pool_recycle=1800,
         connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
     )

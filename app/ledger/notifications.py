@@ -115,13 +115,15 @@ def claim(connection: Connection, *, at: datetime, lease: timedelta, limit: int 
     """Take mails that are due; nobody else takes them until the lease is over."""
     rows = connection.execute(
         text("""
-            UPDATE notification SET leased_until = :until, attempts = attempts + 1
-            WHERE id IN (
+            -- Materialized, or the plan may run it again for each row, and take more than the limit.
+            WITH due AS MATERIALIZED (
               SELECT id FROM notification
               WHERE receiver IS NULL AND state = 'new' AND next_at <= :at
                 AND (leased_until IS NULL OR leased_until < :at)
               ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED
             )
+            UPDATE notification SET leased_until = :until, attempts = attempts + 1
+            WHERE id IN (SELECT id FROM due)
             RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
         """),
         {"at": at, "until": at + lease, "limit": limit},

@@ -30,8 +30,8 @@ _CANCEL_MAX: Final = 1000
 _LIKE_IT: Final = 500
 
 _LOOK = text("""
-    UPDATE run SET looked_at = :at
-    WHERE id IN (
+    -- Materialized, or the plan may run it again for each row, and take more than the limit.
+    WITH due AS MATERIALIZED (
       SELECT id FROM run
       WHERE ended_at IS NULL
         AND (sealed_at IS NOT NULL OR cancel_requested_at IS NOT NULL OR opened_at > :forgotten)
@@ -40,6 +40,7 @@ _LOOK = text("""
           ELSE greatest(:again_s, coalesce(total, 0) / :parts_a_second) END))
       ORDER BY looked_at NULLS FIRST LIMIT :limit FOR UPDATE SKIP LOCKED
     )
+    UPDATE run SET looked_at = :at WHERE id IN (SELECT id FROM due)
     RETURNING id, workload, total, cancel_requested_at, expected_at
 """)
 

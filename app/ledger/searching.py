@@ -116,6 +116,8 @@ def disown(connection: Connection, submission: Submission, *, at: datetime) -> b
         expected=SubmissionState.ACCEPTED,
         to=SubmissionState.UNKNOWN,
         provider_batch_id=None,
+        # What was tried of somebody else's results says nothing about ours.
+        downloads=0,
         poll_at=at,
         last_error=f"batch {submission.provider_batch_id} is somebody else's",
     )

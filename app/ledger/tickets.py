@@ -48,13 +48,14 @@ _TICKET = [column.name for column in fields(ReadyTicket) if column.name != "job"
 _JOB = [column.name for column in fields(JobEnd) if column.name != "job_id"]
 
 _CLAIM = text(f"""
-    WITH taken AS (
+    -- Materialized, or the plan may run it again for each row, and take more than the limit.
+    WITH free AS MATERIALIZED (
+      SELECT id FROM ticket
+      WHERE state = 'ready' AND (leased_until IS NULL OR leased_until < :at)
+      ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), taken AS (
       UPDATE ticket SET leased_until = :until, attempts = attempts + 1
-      WHERE id IN (
-        SELECT id FROM ticket
-        WHERE state = 'ready' AND (leased_until IS NULL OR leased_until < :at)
-        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
-      )
+      WHERE id IN (SELECT id FROM free)
       RETURNING {", ".join(f'"{name}"' for name in _TICKET)}, job_id
     )
     SELECT {", ".join(f'taken."{name}" AS ticket_{name}' for name in _TICKET)}, taken.job_id,

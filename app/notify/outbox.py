@@ -4,8 +4,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from functools import partial
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from sqlalchemy import Connection, Engine
 
@@ -13,7 +14,7 @@ from app.ledger import engine as ledger
 from app.ledger import notifications
 from app.ledger.notifications import Due
 from app.notify.compose import BadTemplate, Composer
-from app.notify.smtp import Delivery, NotSent, Sent, SmtpSender, Unknown
+from app.notify.smtp import Delivery, NotSent, Sent, Unknown
 from app.observe.log import tell
 from app.policy import mail, redelivery
 
@@ -22,6 +23,14 @@ _MAILS_MAX: Final = 1000
 #: Longer than a mail server may take over one mail. Mails are claimed one by one: the last of a
 #: portion would outlive its lease behind a slow server.
 _LEASE: Final = timedelta(minutes=5)
+
+
+class Sender(Protocol):
+    """Hands one mail over, once; see `SmtpSender`."""
+
+    def send(self, message: EmailMessage, *, sender: str, to: str) -> Delivery:
+        """Try once."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +49,7 @@ class Outbox:
         self,
         *,
         engine: Engine,
-        sender: SmtpSender | None,
+        sender: Sender | None,
         composer: Composer,
         rules: MailRules,
         chance: Callable[[], float] = random.random,
@@ -95,7 +104,7 @@ class Outbox:
             tell("no_mail_server", warning=True, remedy=remedy)
             self._told = True
 
-    def _try(self, due: Due, sender: SmtpSender, now: datetime) -> Delivery | None:
+    def _try(self, due: Due, sender: Sender, now: datetime) -> Delivery | None:
         """What came of one try; None where somebody else took it over."""
         try:
             to = mail.address(due.payload.get("to"))

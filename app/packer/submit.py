@@ -5,7 +5,7 @@ record the answer (commit, guarded). A reply that was lost leaves the submission
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -64,8 +64,10 @@ class Submitter:
         interlock: Interlock,
         workspaces: Mapping[tuple[str, str], str] | None = None,
         attached: Attached,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
+        self._monotonic = monotonic
         self._providers = providers
         self._deployment = deployment_tag(deployment)
         self._spool = Spool(engine, spool_directory, deployment=self._deployment, attached=attached)
@@ -105,11 +107,11 @@ class Submitter:
     def _hand_over(self, submission: Submission, provider: Provider) -> bool:
         with self._spool.body(submission, provider) as body:
             handover = self._prepare(submission, provider, body.path, body.sha256)
-            started_s = time.monotonic()
+            started_s = self._monotonic()
             if handover is None or not self._intend(submission, provider, handover):
                 return False
             # A process that slept here must not wake and send what others look for by now.
-            if time.monotonic() - started_s > self._spans.send_within.total_seconds():
+            if self._monotonic() - started_s > self._spans.send_within.total_seconds():
                 return self._answers.record(submission, NotTaken(reason="too late to be sent"))
             reply = provider.create(handover)
         return self._answers.record(submission, reply)

@@ -5,6 +5,7 @@ The set of custom_ids decides, never the provider's counts: counts have been see
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
 
 from app.policy.names import parse_custom_id
@@ -25,29 +26,56 @@ class Survey:
 
     #: The line that speaks for each job: the first answered one, or else the first.
     chosen: dict[UUID, int] = field(default_factory=dict)
+    #: Jobs that were answered: whatever else a file lacks, these are paid for and here.
+    answered: set[UUID] = field(default_factory=set)
     #: Lines that speak for no job of this pack: another's, or unreadable.
     strangers: set[int] = field(default_factory=set)
+    #: Of those: could not be read, so they may be anybody's.
+    unreadable: int = 0
     #: Lines of jobs that another line speaks for.
     repeats: int = 0
+
+
+class Owner(StrEnum):
+    """Whose a batch is that was adopted because nothing else could be it."""
+
+    OURS = "ours"
+    #: Nothing in it is ours, and that is certain.
+    STRANGER = "stranger"
+    #: It may still be ours: look again.
+    UNCLEAR = "unclear"
+
+
+def owner(found: Survey, *, requests: int, last_look: bool) -> Owner:
+    """Whose the results are. `requests` is how many the batch holds, by which it was adopted.
+
+    A file that breaks off in its first line shows none of our ids either: only ids of others, and either all
+    of them or nothing more on the last look, prove a stranger.
+    """
+    if found.chosen:
+        return Owner.OURS
+    foreign = len(found.strangers) - found.unreadable
+    is_whole = not found.unreadable and foreign >= requests
+    return Owner.STRANGER if foreign and (is_whole or last_look) else Owner.UNCLEAR
 
 
 def survey(lines: Iterable[Seen], *, token: str, jobs: Collection[UUID]) -> Survey:
     """Read a download through once. `jobs` is everything the pack was made of."""
     found = Survey()
-    answered: set[UUID] = set()
     for number, line in enumerate(lines):
         parts = parse_custom_id(line.custom_id) if line.custom_id is not None else None
         if parts is None or parts.token != token or parts.job_id not in jobs:
             found.strangers.add(number)
+            found.unreadable += line.custom_id is None
             continue
         job_id = parts.job_id
         is_answer = isinstance(line.outcome, Answered)
         if job_id in found.chosen:
             found.repeats += 1
-            if is_answer and job_id not in answered:
+            if is_answer and job_id not in found.answered:
                 found.chosen[job_id] = number
         else:
             found.chosen[job_id] = number
         if is_answer:
-            answered.add(job_id)
+            found.answered.add(job_id)
     return found

@@ -36,6 +36,10 @@ DIRECTED: Final = {
     "a ledger restored under a running process": "tests/submitting/test_sweep.py::"
     "test_a_ledger_that_is_restored_under_a_running_process_is_noticed",
     "too many tokens enqueued": "tests/submitting/test_crowding.py",
+    "an answer that only an earlier file held": "tests/submitting/test_collecting.py::"
+    "test_an_answer_that_only_an_earlier_file_held_is_used",
+    "a file that breaks off in its first line": "tests/unit/test_reconciling.py",
+    "a claim in a nested loop": "tests/ledger/test_claims.py",
     "an illegal move": "tests/ledger/test_illegal_moves.py",
 }
 

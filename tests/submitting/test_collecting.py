@@ -27,6 +27,8 @@ def assert_all_bought_once(road: Road) -> None:
         ("repeat_lines", {"share": 0.3}),
         ("cut", {"share": 0.5}),
         ("cut", {"share": 0.0}),
+        ("truncate", {"share": 0.5}),
+        ("truncate", {"share": 0.001}),
         ("error_instead", {"status": 404, "times": 2}),
         ("error_instead", {"status": 500, "times": 4}),
         ("reply_lost", {"times": 2}),
@@ -36,13 +38,39 @@ def assert_all_bought_once(road: Road) -> None:
 def test_results_that_come_wrong_are_read_again(
     road: Road, fault: str, fields: dict[str, Any]
 ) -> None:
-    """Nothing is settled from half a file, and nothing is bought anew for it."""
+    """What half a file lacks is not bought anew for it."""
     road.admit(JOBS)
     road.arm(fault, path=RESULTS[road.name], **{"method": "GET", **fields})
     road.until_done(JOBS)
 
     assert_all_bought_once(road)
     assert [(1,)] == road.rows("SELECT DISTINCT attempt FROM job")
+
+
+def test_an_answer_that_only_an_earlier_file_held_is_used(road: Road) -> None:
+    """Some lines never ran, so the file is read to the last time: that one breaks off in the middle."""
+    road.admit(JOBS)
+    road.arm("omit_lines", share=0.1)
+    road.arm("repeat_lines", path=RESULTS[road.name], method="GET", share=0.0, times=2)
+    road.arm("truncate", path=RESULTS[road.name], method="GET", share=0.5)
+    road.until_done(JOBS)
+
+    assert_all_bought_once(road)
+    assert [1, 2, 1] == [one["fired"] for one in road.simulator.ask("/_faults")]
+
+
+def test_results_that_break_off_in_their_first_line_disown_no_batch(road: Road) -> None:
+    """The reply to the create was lost, and its file shows no id at first: neither ours nor others'."""
+    road.admit(JOBS)
+    road.arm("reply_lost")
+    road.arm("truncate", path=RESULTS[road.name], method="GET", share=0.001, times=2)
+    road.packer.run()
+    road.submitter.run()
+    road.search.run()
+    road.until_done(JOBS)
+
+    assert_all_bought_once(road)
+    assert [1, 2] == [one["fired"] for one in road.simulator.ask("/_faults")]
 
 
 @pytest.mark.parametrize(
