@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 CALLERS := --exclude '^tests/.*/caller/'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all test-faults test-sdk check bench memory lock clean
+.PHONY: help setup demo up test test-all soak test-faults test-sdk check bench memory lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,12 @@ up: $(READY) ## Run the service here; SIM=1 simulates the providers and catches 
 test: $(READY) ## Run the tests, without those marked full
 	$(BIN)/python -m pytest -m "not full" $(TESTS)
 
-test-all: $(READY) ## Run every test
+test-all: $(READY) ## Run every test, and 6,000 simulated schedules
 	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m tests.simulation full
+
+soak: $(READY) ## Simulate for HOURS (8), from SEED on; REPLAY=seed prints one schedule again
+	@$(BIN)/python -m tests.simulation $(if $(REPLAY),replay --seed $(REPLAY),soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1))
 
 test-faults: $(READY) ## Play every fault and count; BREAK=name takes a guard away, BREAK=all each
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only "$(ONLY)")

@@ -1,0 +1,200 @@
+"""Callers: what they publish, what their workers were asked to run, and the mails that people got."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Any, Final
+
+from app.notify.smtp import Delivery, NotSent, Sent, Unknown
+from tests.simulation.chance import Deed
+from tests.simulation.provider import MODELS
+from tests.simulation.redis_memory import RedisMemory
+from tests.simulation.world import World
+from unhurried.contract import TASK_NAMES, Endpoint
+
+_TASKS: Final = {
+    "anthropic": TASK_NAMES[Endpoint.MESSAGES],
+    "openai": TASK_NAMES[Endpoint.RESPONSES],
+}
+_PUBLISHED_WITHIN_S: Final = 1800.0
+_REPEAT_AFTER_S: Final = 7200.0
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One job that somebody wants."""
+
+    task_id: str
+    provider: str
+    prompt: str
+    raw: bytes
+    callback: str | None = None
+    #: Whether the callback follows whatever is told as a value; an errback follows a failure.
+    follows_success: bool = False
+    group: str | None = None
+    mail: str | None = None
+
+
+@dataclass
+class Callers:
+    """Publishes, and watches. A call without an end is published again: nothing may come of it twice."""
+
+    world: World
+    calls: dict[str, Call] = field(default_factory=dict)
+    #: Sizes of chords by group id; its body's task id is `body-<group>`.
+    chords: dict[str, int] = field(default_factory=dict)
+    queue: list[bytes] = field(default_factory=list)
+    reserved: list[bytes] = field(default_factory=list)
+    ran: Counter[str] = field(default_factory=Counter)
+    mails: Counter[str] = field(default_factory=Counter)
+    memory: RedisMemory | None = None
+
+    def plan(self) -> None:
+        """Draw what will be published and when."""
+        chance = self.world.chance
+        for provider in MODELS:
+            for number in range(chance.count(1, 6)):
+                self._later(self._single(provider, number))
+            for number in range(chance.count(0, 1)):
+                self._chord(f"{provider}-chord-{number}", provider, chance.count(2, 5))
+
+    def ran_task(self, message: dict[str, Any]) -> None:
+        """A caller's worker takes a task that completion published."""
+        task_id = str(message["headers"]["id"])
+        self.world.tell(f"a caller runs {task_id}")
+        self.ran[task_id] += 1
+        if self.ran[task_id] > 1:
+            self.world.violate(f"{task_id} was published {self.ran[task_id]} times")
+
+    def unended(self) -> Iterator[Call]:
+        """Calls for which Redis shows no end."""
+        assert self.memory is not None
+        for call in self.calls.values():
+            meta = self.memory.peek(f"celery-task-meta-{call.task_id}")
+            if meta is None or json.loads(meta)["status"] not in ("SUCCESS", "FAILURE"):
+                yield call
+
+    def end(self, call: Call) -> tuple[str, Any]:
+        """How a call ended, as its caller sees it."""
+        assert self.memory is not None
+        meta = json.loads(self.memory.peek(f"celery-task-meta-{call.task_id}"))
+        return str(meta["status"]), meta["result"]
+
+    def lose_queue(self) -> None:
+        """What Redis alone had is gone."""
+        self.queue.clear()
+        self.reserved.clear()
+
+    def _single(self, provider: str, number: int) -> Call:
+        chance, name = self.world.chance, f"{provider}-{number}"
+        embed: dict[str, Any] = {}
+        call = Call(task_id=name, provider=provider, prompt=f"say {name}", raw=b"")
+        options: dict[str, Any] = {"on_failure": chance.pick(["raise", "return"])}
+        if chance.count(0, 1):
+            call.callback = f"callback-{name}"
+            link = _signature("callback", call.callback)
+            call.follows_success = options["on_failure"] == "return"
+            embed["callbacks" if call.follows_success else "errbacks"] = [link]
+        if chance.count(0, 1):
+            call.mail = f"{name}@example.com"
+            options["notify"] = [{"kind": "email", "to": call.mail, "subject": "ready"}]
+        call.raw = _message(call, options, embed)
+        return call
+
+    def _chord(self, group: str, provider: str, size: int) -> None:
+        self.chords[group] = size
+        body = _signature("body", f"body-{group}")
+        for index in range(size):
+            name = f"{group}-{index}"
+            call = Call(task_id=name, provider=provider, prompt=f"say {name}", raw=b"", group=group)
+            call.raw = _message(
+                call, {"on_failure": "return"}, {"chord": {**body, "chord_size": size}}, index
+            )
+            self._later(call)
+        self._size(group)
+
+    def _size(self, group: str) -> None:
+        """Celery tells Redis how large a chord is before its parts are published."""
+        assert self.memory is not None
+        self.memory.preset(f"celery-taskset-meta-{group}.s", str(self.chords[group]))
+
+    def _later(self, call: Call) -> None:
+        self.calls[call.task_id] = call
+        moment_s = self.world.chance.between(0, _PUBLISHED_WITHIN_S)
+        self.world.at(moment_s, lambda: self._publish(call))
+
+    def _publish(self, call: Call) -> None:
+        if call in list(self.unended()):
+            self.queue.append(call.raw)
+            again_s = self.world.now_s + _REPEAT_AFTER_S
+            self.world.at(again_s, lambda: self._publish(call), awaited=False)
+
+
+@dataclass
+class Mailbox:
+    """A mail server; implements what the outbox wants of a sender."""
+
+    world: World
+    callers: Callers
+
+    def send(self, message: EmailMessage, *, sender: str, to: str) -> Delivery:
+        """Take one mail, or not, and say so, or not."""
+        del message, sender
+        chance = self.world.chance
+        if self.world.edge("mail:before") in (Deed.CUT_BEFORE, Deed.CUT_AFTER):
+            return NotSent("connect: refused", permanent=False, reached=False)
+        if chance.happens("mail_later"):
+            return NotSent("450 later", permanent=False)
+        self.callers.mails[to] += 1
+        if self.callers.mails[to] > 1:
+            self.world.violate(f"{to} got {self.callers.mails[to]} mails")
+        deed = self.world.edge("mail:after", takes_s=1.0)
+        if deed is Deed.CUT_AFTER or chance.happens("mail_lost"):
+            return Unknown("no reply")
+        return Sent()
+
+
+def _signature(task: str, task_id: str) -> dict[str, Any]:
+    return {
+        "task": f"caller.{task}",
+        "args": [],
+        "kwargs": {},
+        "options": {"task_id": task_id},
+        "subtask_type": None,
+        "immutable": False,
+    }
+
+
+def _message(
+    call: Call, options: dict[str, Any], embed: dict[str, Any], index: int | None = None
+) -> bytes:
+    """What lies in Redis after a call."""
+    request: dict[str, Any] = {"model": MODELS[call.provider]}
+    if call.provider == "openai":
+        request |= {"input": call.prompt, "max_output_tokens": 100}
+    else:
+        turns = [{"role": "user", "content": call.prompt}]
+        request |= {"max_tokens": 100, "messages": turns}
+    kwargs = {"request": request, "options": {"tier": "batch", **options}}
+    body = json.dumps([[], kwargs, embed]).encode()
+    headers = {
+        "id": call.task_id,
+        "task": _TASKS[call.provider],
+        "root_id": call.task_id,
+        "parent_id": None,
+        "group": call.group,
+        "group_index": index,
+        "ignore_result": False,
+        "lang": "py",
+    }
+    envelope = {
+        "body": base64.b64encode(body).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": {"body_encoding": "base64", "correlation_id": call.task_id},
+    }
+    return json.dumps(envelope).encode()

@@ -1,0 +1,122 @@
+"""Plays many cases in several processes, each with a PostgreSQL of its own, and adds up what they came to."""
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import Empty
+from typing import Any, Final
+
+from tests.simulation.plans import Case
+from tests.simulation.theatre import opened
+
+_CASE_S: Final = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What is left of an outcome when it has crossed to another process."""
+
+    case: Case
+    violations: list[str]
+    counts: Counter[str]
+    reached: Counter[str]
+    killed: Counter[str]
+    hours: float
+
+    @property
+    def fired(self) -> int:
+        """How often something was struck."""
+        return sum(self.killed.values()) + sum(self.counts[name] for name in _STRUCK)
+
+
+_STRUCK: Final = ("rounds_broken_off", "connections_cut", "commits_without_reply", "zombies")
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """A whole run."""
+
+    schedules: int = 0
+    hours: float = 0.0
+    violations: list[tuple[str, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    reached: Counter[str] = field(default_factory=Counter)
+    killed: Counter[str] = field(default_factory=Counter)
+
+    def add(self, played: Played) -> None:
+        """Count one in."""
+        self.schedules += 1
+        self.hours += played.hours
+        self.violations += [(played.case.name, said) for said in played.violations]
+        self.counts += played.counts
+        self.reached += played.reached
+        self.killed += played.killed
+
+    @property
+    def never_killed_at(self) -> list[str]:
+        """Edges that were reached and at which nobody died."""
+        return sorted(self.reached.keys() - self.killed.keys())
+
+
+def play(cases: Sequence[Case], *, processes: int) -> Iterator[Played]:
+    """Play all of them, in no order. Raises RuntimeError where a process dies or stands still."""
+    context = multiprocessing.get_context("spawn")
+    results: Any = context.Queue()
+    workers = [
+        context.Process(target=_work, args=(cases[first::processes], results), daemon=True)
+        for first in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in cases:
+            yield _next(results, workers)
+    finally:
+        for worker in workers:
+            worker.join(timeout=_CASE_S)
+
+
+def until(deadline_s: float, seeds: Iterator[int], *, processes: int) -> Iterator[Played]:
+    """Play seed after seed until then, by the monotonic clock."""
+    while time.monotonic() < deadline_s:
+        portion = [next(seeds) for _ in range(processes * _PORTION)]
+        yield from play(
+            [Case(name=f"strict {seed}", seed=seed) for seed in portion], processes=processes
+        )
+
+
+_PORTION: Final = 200
+
+
+def _next(results: Any, workers: Sequence[Any]) -> Played:
+    try:
+        found: Played | str = results.get(timeout=_CASE_S)
+    except Empty:
+        raise RuntimeError(f"no schedule ended for {_CASE_S:.0f} s") from None
+    if isinstance(found, str):
+        for worker in workers:
+            worker.terminate()
+        raise RuntimeError(found)  # noqa: TRY004 - the text of another process's error
+    return found
+
+
+def _work(cases: Sequence[Case], results: Any) -> None:
+    put: Callable[[Any], None] = results.put
+    try:
+        with opened() as theatre:
+            for case in cases:
+                outcome = case.play(theatre)
+                put(
+                    Played(
+                        case=case,
+                        violations=outcome.violations,
+                        counts=outcome.counts,
+                        reached=outcome.reached,
+                        killed=outcome.killed,
+                        hours=outcome.hours,
+                    )
+                )
+    except Exception as error:  # noqa: BLE001 - told to whoever waits
+        put(f"{type(error).__name__}: {error}")
