@@ -9,7 +9,7 @@ from app.celery import app
 from app.direct.answer import Call
 from app.policy.ends import Failure
 from app.wiring import completion, direct
-from unhurried.contract import QUEUES, TASK_NAMES, Endpoint, Tier
+from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, QUEUES, TASK_NAMES, Endpoint, Tier
 from unhurried.errors import failure
 
 #: Celery logs a task's result and shows it in Flower: no answer may be in that.
@@ -45,7 +45,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 def _answer(task: Task[Any, Any], endpoint: Endpoint, *args: Any, **kwargs: Any) -> dict[str, Any]:
     task_id = task.request.id
     assert task_id is not None, "a worker always knows the id of what it runs"
-    call = Call(endpoint=endpoint, task_id=task_id, args=args, kwargs=kwargs)
+    contract = task.request.get(CONTRACT_HEADER, CONTRACT_VERSION)
+    call = Call(endpoint=endpoint, task_id=task_id, args=args, kwargs=kwargs, contract=contract)
     end = direct.direct_answer().answer(call)
     if isinstance(end, Failure):
         raise failure(end.error)
