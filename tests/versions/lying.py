@@ -62,27 +62,30 @@ def _later(written: str, by: timedelta) -> str:
     return (moment + by).isoformat(sep=written[10])
 
 
-def _text(raw: bytes) -> Any:
+def _text(stored: bytes) -> Any:
     """A value that is JSON as what it says, any other as text."""
-    text = raw.decode()
+    text = stored.decode()
     try:
         return {"json": json.loads(text)}
     except ValueError:
         return {"text": text}
 
 
-def _raw(value: Mapping[str, Any]) -> str:
+def raw(value: Mapping[str, Any]) -> str:
+    """A value as it is stored."""
     return str(value["text"]) if "text" in value else json.dumps(value["json"])
 
 
-def _element(raw: bytes) -> Any:
-    value = _text(raw)
+def _element(stored: bytes) -> Any:
+    value = _text(stored)
     envelope = value.get("json")
-    return {"message": message(raw)} if isinstance(envelope, dict) and "body" in envelope else value
+    return (
+        {"message": message(stored)} if isinstance(envelope, dict) and "body" in envelope else value
+    )
 
 
 def _raw_element(value: Mapping[str, Any]) -> bytes:
-    return packed(value["message"]) if "message" in value else _raw(value).encode()
+    return packed(value["message"]) if "message" in value else raw(value).encode()
 
 
 _READ: Final[dict[str, Any]] = {
@@ -101,14 +104,14 @@ _READ: Final[dict[str, Any]] = {
     ],
 }
 _WRITE: Final[dict[str, Any]] = {
-    "string": lambda client, key, value: client.set(key, _raw(value)),
+    "string": lambda client, key, value: client.set(key, raw(value)),
     "list": lambda client, key, value: client.lpush(key, *(_raw_element(one) for one in value)),
     "hash": lambda client, key, value: client.hset(
-        key, mapping={name: _raw(one) for name, one in value.items()}
+        key, mapping={name: raw(one) for name, one in value.items()}
     ),
-    "set": lambda client, key, value: client.sadd(key, *(_raw(one) for one in value)),
-    "zset": lambda client, key, value: client.zadd(key, {_raw(one): score for one, score in value}),
+    "set": lambda client, key, value: client.sadd(key, *(raw(one) for one in value)),
+    "zset": lambda client, key, value: client.zadd(key, {raw(one): score for one, score in value}),
     "stream": lambda client, key, value: [
-        client.xadd(key, {name: _raw(one) for name, one in entry.items()}) for entry in value
+        client.xadd(key, {name: raw(one) for name, one in entry.items()}) for entry in value
     ],
 }

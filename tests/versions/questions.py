@@ -22,11 +22,13 @@ UNKNOWN_ID: Final = "6f1d7a64-4f5e-4c55-9f0c-0d3c7d4b3a10"
 Question = Callable[[Celery], Any]
 
 
-def _results(_app: Celery) -> Any:
+def results(_app: Celery) -> Any:
+    """What was settled of a workload."""
     return list(messages.results("road-notes"))  # newer than the oldest recording
 
 
-def _in_flight(app: Celery) -> Any:
+def tasks_in_flight(app: Celery) -> Any:
+    """Which tasks of callers will be published."""
     from unhurried import in_flight  # noqa: PLC0415 - newer than the oldest recording
 
     return in_flight.callbacks(app)
@@ -40,11 +42,11 @@ def questions() -> dict[str, Question]:
         "restore_run": lambda _: messages.run(UNKNOWN_ID).progress,
     }
     if hasattr(messages, "results"):
-        found["results"] = _results
+        found["results"] = results
     with suppress(ImportError):
         from unhurried import in_flight  # noqa: F401, PLC0415 - likewise
 
-        found["in_flight"] = _in_flight
+        found["in_flight"] = tasks_in_flight
     return found
 
 

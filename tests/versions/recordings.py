@@ -21,6 +21,10 @@ class Recording:
         """What it recorded, as if that had been just now."""
         return json.loads(self.text(part, file=file or f"{part}.json"))
 
+    def as_it_was(self, part: str) -> Any:
+        """What it recorded, at its own time: what is signed cannot be moved."""
+        return json.loads((RECORDED / self.name / f"{part}.json").read_text("utf-8"))
+
     def text(self, part: str, *, file: str) -> str:
         """A file of a part, every moment in it moved on by the time that has passed."""
         passed = datetime.now(UTC) - self.recorded_at(part)
