@@ -10,7 +10,8 @@ from typing import Any, Final
 import redis
 
 #: Broadcasts, bindings, and what a consumer keeps for itself: nobody's messages.
-_NOT_OURS: Final = re.compile(r"_kombu|unacked|.*pidbox|.*celeryev")
+_NOT_OURS: Final = re.compile(r"_kombu|(unhurried\.)?unacked|.*pidbox|.*celeryev")
+_WAKE_UP: Final = "unhurried.wake."
 #: ISO 8601 and PostgreSQL's own way of writing a moment.
 _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)(?![\d-])"
@@ -29,7 +30,7 @@ def taken(client: redis.Redis) -> Lying:
         if not _NOT_OURS.match(name):
             kind = server.type(key).decode()
             found[name] = {"type": kind, "value": _READ[kind](server, key)}
-    return found
+    return {name: one for name, one in found.items() if one["value"]}
 
 
 def put_back(client: redis.Redis, lying: Mapping[str, Mapping[str, Any]]) -> None:
@@ -84,13 +85,21 @@ def _element(stored: bytes) -> Any:
     )
 
 
+def _wakes(element: Mapping[str, Any]) -> bool:
+    """Whether it only says "look now", and may as well be lost."""
+    headers = element.get("message", {}).get("headers", {})
+    return str(headers.get("task")).startswith(_WAKE_UP)
+
+
 def _raw_element(value: Mapping[str, Any]) -> bytes:
     return packed(value["message"]) if "message" in value else raw(value).encode()
 
 
 _READ: Final[dict[str, Any]] = {
     "string": lambda client, key: _text(client.get(key)),
-    "list": lambda client, key: [_element(one) for one in reversed(client.lrange(key, 0, -1))],
+    "list": lambda client, key: [
+        one for one in map(_element, reversed(client.lrange(key, 0, -1))) if not _wakes(one)
+    ],
     "hash": lambda client, key: {
         name.decode(): _text(value) for name, value in sorted(client.hgetall(key).items())
     },
