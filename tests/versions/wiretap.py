@@ -43,7 +43,7 @@ class Wiretap:
 def tapped(upstream: str) -> Iterator[Wiretap]:
     """Listen until the end of the block."""
     tap = Wiretap(upstream)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(tap))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"tap": tap}))
     server.daemon_threads = True
     tap.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -57,66 +57,65 @@ def tapped(upstream: str) -> Iterator[Wiretap]:
         thread.join(_WAIT_S)
 
 
-def _handler(tap: Wiretap) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Passes on."""
+class _Handler(BaseHTTPRequestHandler):
+    """Passes on."""
 
-        def do_GET(self) -> None:
-            """Any request."""
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            path = urlsplit(self.path).path.rstrip("/")
-            creates = self.command == "POST" and path in _CREATES
-            fate = tap.creates if creates else Create.PASSES
-            if fate is Create.LOST:
-                self._keep_back()
-                return
-            reply = self._passed_on(body)
-            if self.command == "POST" and path in _WRITTEN_DOWN:
-                self._write_down(body, reply[2])
-            if fate is Create.UNHEARD:
-                self._keep_back()
-                return
-            self._answer(*reply)
+    tap: Wiretap
 
-        do_POST = do_DELETE = do_GET  # noqa: N815 - the library's names
+    def do_GET(self) -> None:
+        """Any request."""
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        path = urlsplit(self.path).path.rstrip("/")
+        creates = self.command == "POST" and path in _CREATES
+        fate = self.tap.creates if creates else Create.PASSES
+        if fate is Create.LOST:
+            self._keep_back()
+            return
+        reply = self._passed_on(body)
+        if self.command == "POST" and path in _WRITTEN_DOWN:
+            self._write_down(body, reply[2])
+        if fate is Create.UNHEARD:
+            self._keep_back()
+            return
+        self._answer(*reply)
 
-        def _keep_back(self) -> None:
-            tap.kept_back += 1
-            tap.over.wait(_WAIT_S)
-            self.close_connection = True
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the library's names
 
-        def _passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-            where = urlsplit(tap.upstream)
-            upstream = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_WAIT_S)
-            headers = {k: v for k, v in self.headers.items() if k.lower() not in _NOT_PASSED_ON}
-            upstream.request(self.command, self.path, body or None, headers)
-            reply = upstream.getresponse()
-            found = reply.status, reply.getheaders(), reply.read()
-            upstream.close()
-            return found
+    def _keep_back(self) -> None:
+        self.tap.kept_back += 1
+        self.tap.over.wait(_WAIT_S)
+        self.close_connection = True
 
-        def _write_down(self, body: bytes, reply: bytes) -> None:
-            kept = {"content-type", "anthropic-version", "anthropic-beta"}
-            headers = {k.lower(): v for k, v in self.headers.items() if k.lower() in kept}
-            tap.sent.append(
-                {
-                    "path": self.path,
-                    "headers": headers,
-                    "body": body.decode(),
-                    "reply": reply.decode(),
-                }
-            )
+    def _passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        where = urlsplit(self.tap.upstream)
+        upstream = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_WAIT_S)
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in _NOT_PASSED_ON}
+        upstream.request(self.command, self.path, body or None, headers)
+        reply = upstream.getresponse()
+        found = reply.status, reply.getheaders(), reply.read()
+        upstream.close()
+        return found
 
-        def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in _NOT_PASSED_ON:
-                    self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def _write_down(self, body: bytes, reply: bytes) -> None:
+        kept = {"content-type", "anthropic-version", "anthropic-beta"}
+        headers = {k.lower(): v for k, v in self.headers.items() if k.lower() in kept}
+        self.tap.sent.append(
+            {
+                "path": self.path,
+                "headers": headers,
+                "body": body.decode(),
+                "reply": reply.decode(),
+            }
+        )
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in _NOT_PASSED_ON:
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-    return Handler
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
