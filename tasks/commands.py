@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app import wiring
 from app.celery import COMPLETE_QUEUE, app, wake
+from app.wiring import completion
 from unhurried.readers import (
     CALLBACKS_TASK,
     LATEST_TASK,
@@ -17,35 +17,35 @@ from unhurried.run_wire import CANCEL_RUN_TASK, RESTORE_RUN_TASK
 @app.task(name=RESTORE_TASK, ignore_result=True, shared=False)
 def restore(*, task_id: str) -> None:
     """Put the result of a task back into Redis."""
-    wiring.restorer(app).result(task_id)
+    completion.restorer(app).result(task_id)
 
 
 @app.task(name=LATEST_TASK, ignore_result=True, shared=False)
 def latest(*, tenant: str, workload: str, subject: str | None = None) -> None:
     """Point at the newest answer of a workload about a subject again."""
-    wiring.restorer(app).newest(tenant=tenant, workload=workload, subject=subject)
+    completion.restorer(app).newest(tenant=tenant, workload=workload, subject=subject)
 
 
 @app.task(name=CALLBACKS_TASK, ignore_result=True, shared=False)
 def callbacks(*, reply: str) -> None:
     """Say which tasks of callers will be called."""
-    wiring.callbacks().run(reply)
+    completion.callbacks().run(reply)
 
 
 @app.task(name=REPLAY_TASK, ignore_result=True, shared=False)
 def replay(**query: Any) -> None:
     """Write a page of a workload's settled results."""
-    wiring.replay().page(ReplayQuery.model_validate(query))
+    completion.replay().page(ReplayQuery.model_validate(query))
 
 
 @app.task(name=RESTORE_RUN_TASK, ignore_result=True, shared=False)
 def restore_run(*, run_id: str) -> None:
     """Put a run and the results of its parts back into Redis."""
-    wiring.restorer(app).run(run_id)
+    completion.restorer(app).run(run_id)
 
 
 @app.task(name=CANCEL_RUN_TASK, ignore_result=True, shared=False)
 def cancel_run(*, run_id: str) -> None:
     """Drop what waits of a run."""
-    if wiring.run_counter().cancel(run_id):
+    if completion.run_counter().cancel(run_id):
         wake(app, "complete", COMPLETE_QUEUE)

@@ -5,11 +5,11 @@ from typing import Any, Final
 from celery import Task
 from celery.signals import celeryd_after_setup
 
-from app import wiring
 from app.celery import app
 from app.direct.answer import Call
 from app.policy.ends import Failure
-from unhurried.contract import QUEUES, TASK_NAMES, Endpoint, Tier
+from app.wiring import completion, direct
+from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, QUEUES, TASK_NAMES, Endpoint, Tier
 from unhurried.errors import failure
 
 #: Celery logs a task's result and shows it in Flower: no answer may be in that.
@@ -30,7 +30,7 @@ class _Answering(Task):  # type: ignore[type-arg]  # the stubs' Task is generic,
     ) -> None:
         """Celery calls this after it has stored the result."""
         tenant = (kwargs.get("options") or {}).get("tenant", "default")
-        wiring.latest().ended(task_id, retval, tenant=tenant)
+        completion.latest().ended(task_id, retval, tenant=tenant)
 
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -45,8 +45,9 @@ _OPTIONS: Final[dict[str, Any]] = {
 def _answer(task: Task[Any, Any], endpoint: Endpoint, *args: Any, **kwargs: Any) -> dict[str, Any]:
     task_id = task.request.id
     assert task_id is not None, "a worker always knows the id of what it runs"
-    call = Call(endpoint=endpoint, task_id=task_id, args=args, kwargs=kwargs)
-    end = wiring.direct_answer().answer(call)
+    contract = task.request.get(CONTRACT_HEADER, CONTRACT_VERSION)
+    call = Call(endpoint=endpoint, task_id=task_id, args=args, kwargs=kwargs, contract=contract)
+    end = direct.direct_answer().answer(call)
     if isinstance(end, Failure):
         raise failure(end.error)
     return end.wire
@@ -80,4 +81,4 @@ def embeddings(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any
 def _warm(instance: Any, **_: Any) -> None:
     """Import the SDKs before the first user waits for them: that takes seconds."""
     if QUEUES[Tier.SYNC] in instance.app.amqp.queues.consume_from:
-        wiring.direct_answer()
+        direct.direct_answer()

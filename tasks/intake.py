@@ -4,11 +4,11 @@ import signal
 import threading
 from functools import partial
 
-from app import wiring
 from app.celery import COMPLETE_QUEUE, app, drain, wake
 from app.intake import loop
 from app.observe.log import tell
 from app.settings import settings
+from app.wiring import intake
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    pump = wiring.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
+    pump = intake.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("intake_ready")
     loop.run(pump, stop)
     tell("intake_stopped")

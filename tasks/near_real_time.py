@@ -4,10 +4,10 @@ import signal
 import threading
 from functools import partial
 
-from app import wiring
 from app.celery import COMPLETE_QUEUE, app, drain, wake
 from app.observe.log import tell
 from app.settings import settings
+from app.wiring.near_real_time import near_real_time
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    worker = wiring.near_real_time(app, partial(wake, app, "complete", COMPLETE_QUEUE))
+    worker = near_real_time(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("near_real_time_ready")
     worker.run(stop)
     tell("near_real_time_stopped")

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 from app.direct.record import Recorder
 from app.direct.spend import Reservation, SpendGuard
 from app.ledger.direct import Billed, DirectRecord
-from app.policy import admission, ends, flaws
+from app.policy import admission, ends, flaws, versions
 from app.policy.admission import JobDraft, Refusal
 from app.policy.ends import End
 from app.policy.judging import billed_usage
@@ -22,7 +22,7 @@ from app.policy.rules import Rules
 from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
-from unhurried.contract import Endpoint, OnFailure
+from unhurried.contract import CONTRACT_VERSION, Endpoint, OnFailure
 
 #: Tries after a definite no. A reply that was lost is never tried again: it may have been paid for.
 _TRIES_MAX: Final = 4
@@ -39,6 +39,8 @@ class Call:
     task_id: str
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
+    #: What its message says that it speaks.
+    contract: object = CONTRACT_VERSION
 
 
 class _OverLimit:
@@ -73,7 +75,7 @@ class DirectAnswer:
 
     def answer(self, call: Call) -> End:
         """The end of one call. Raises nothing that a provider may do; may spend once."""
-        decision = admission.decide(
+        decision = versions.refused(call.contract) or admission.decide(
             endpoint=call.endpoint,
             task_id=call.task_id,
             args=call.args,

@@ -14,7 +14,7 @@ from kombu.serialization import loads
 
 from app.ledger.admission import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
-from app.policy import admission, mail, runs, webhooks
+from app.policy import admission, mail, runs, versions, webhooks
 from app.policy.admission import Refusal
 from app.policy.rules import Rules
 from app.policy.runs import RunDraft
@@ -52,9 +52,15 @@ def read(raw: bytes, *, now: datetime, rules: Rules) -> Admission:
         call = _call(envelope, body)
     except ValueError as error:
         message = _message(envelope, headers, properties, body, _Call([], {}, {}))
-        return Admission(message=message, decision=Refusal(code="unreadable", message=str(error)))
+        refusal = _version_refused(headers) or Refusal(code="unreadable", message=str(error))
+        return Admission(message=message, decision=refusal)
     message = _message(envelope, headers, properties, body, call)
-    return Admission(message=message, decision=_decide(message, headers, call, now, rules))
+    decision = _version_refused(headers) or _decide(message, headers, call, now, rules)
+    return Admission(message=message, decision=decision)
+
+
+def _version_refused(headers: Mapping[str, Any]) -> Refusal | None:
+    return versions.refused(headers.get(CONTRACT_HEADER, CONTRACT_VERSION))
 
 
 def _envelope(raw: bytes) -> dict[str, Any]:
@@ -134,13 +140,6 @@ def _context_digest(headers: Mapping[str, Any], embed: Mapping[str, Any]) -> byt
 def _decide(
     message: Message, headers: Mapping[str, Any], call: _Call, now: datetime, rules: Rules
 ) -> Any:
-    version = headers.get(CONTRACT_HEADER, CONTRACT_VERSION)
-    if version != CONTRACT_VERSION:
-        return Refusal(
-            code="contract_version",
-            message=f"this service speaks contract {CONTRACT_VERSION}, the message {version!r}: "
-            "deploy the service before its callers",
-        )
     if message.task_name == EMAIL_TASK:
         return _mail(message, call)
     if message.task_name == WEBHOOK_TASK:

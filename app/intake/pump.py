@@ -22,6 +22,8 @@ from app.ledger import admission
 from app.ledger import engine as ledger
 from app.ledger.admission import Admission, Admitted
 from app.observe.log import tell
+from app.policy import versions
+from app.policy.admission import Refusal
 from app.policy.rules import Rules
 
 #: kombu keeps each priority in a list of its own, and callers may use any of ten steps.
@@ -141,6 +143,7 @@ class Pump:
             shared_count=sum(one.shared for one in admitted),
             unreadable_count=len(raw) - len(readable),
         )
+        _tell_of_newer(readable)
         return admitted
 
     def _forget(self, key: str | bytes) -> None:
@@ -148,3 +151,11 @@ class Pump:
             pipe.delete(key)
             pipe.zrem(self._index, key)
             pipe.execute()
+
+
+def _tell_of_newer(admissions: Sequence[Admission]) -> None:
+    """A person has deployed callers before their service: each of their calls fails until it follows."""
+    decisions = [one.decision for one in admissions]
+    count = sum(isinstance(one, Refusal) and one.code == versions.REFUSED_CODE for one in decisions)
+    if count:
+        tell("contract_refused", warning=True, messages_count=count)

@@ -152,7 +152,7 @@ class Sweep:
         if marks is None:
             return Unmarked.UNPROVEN
         ours = (mark for mark in marks if mark.deployment == self._deployment)
-        return next(ours, Unmarked.STRANGER)
+        return next(ours, next(iter(marks), Unmarked.STRANGER))
 
     def _place(
         self,

@@ -50,8 +50,12 @@ def verdict(
     """What a batch is. `submission` is the state of the one that the mark names; None for no such."""
     if mark is Unmarked.UNPROVEN:
         return Verdict.UNPROVEN
-    if not isinstance(mark, Mark) or mark.deployment != deployment:
+    if not isinstance(mark, Mark):
         return Verdict.STRANGER
+    if mark.deployment != deployment:
+        # The create of a version, or under a name, that called this ledger otherwise may be looked for by its
+        # token. Anything more is not done to it: a copy of this ledger, under its own name, has the tokens too.
+        return Verdict.UNDER_WAY if submission in _UNDER_WAY else Verdict.STRANGER
     if submission is None:
         return Verdict.FORGOTTEN
     if submission in UNSENT:

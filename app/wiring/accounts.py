@@ -11,8 +11,10 @@ from pydantic import SecretStr
 from app.accounts import DEFAULT, Account
 from app.keys import Key, KeyFile, given
 from app.policy.spending import DailyLimits
+from app.providers.limits import Limits
 from app.providers.port import Provider
 from app.settings import RateLimit, Settings, settings
+from app.wiring.stores import client
 
 
 @cache
@@ -119,3 +121,15 @@ def named_accounts(config: Settings) -> dict[str, frozenset[str]]:
         )
         for provider in ("anthropic", "openai")
     }
+
+
+@cache
+def limits() -> Limits:
+    """The accounts' rate limits, shared through Redis."""
+    config = settings()
+    return Limits(
+        client=client(),
+        key_prefix=config.redis_key_prefix,
+        limits=rate_limits(config),
+        sync_share=config.sync_share,
+    )

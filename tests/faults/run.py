@@ -35,6 +35,8 @@ DIRECTED: Final = {
     "test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent",
     "a ledger restored under a running process": "tests/submitting/test_sweep.py::"
     "test_a_ledger_that_is_restored_under_a_running_process_is_noticed",
+    "a create under an earlier name": "tests/submitting/test_sweep.py::"
+    "test_a_lost_create_under_an_earlier_name_is_found_and_not_bought_again",
     "too many tokens enqueued": "tests/submitting/test_crowding.py",
     "an answer that only an earlier file held": "tests/submitting/test_collecting.py::"
     "test_an_answer_that_only_an_earlier_file_held_is_used",

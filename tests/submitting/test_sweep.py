@@ -243,6 +243,25 @@ def test_two_deployments_of_one_name_leave_each_other_alone(
         databases.drop(postgres_url, url)
 
 
+def test_a_lost_create_under_an_earlier_name_is_found_and_not_bought_again(road: Road) -> None:
+    """
+    The deployment was called otherwise when its create lost its reply, and the batch has ended before the
+    first look: it is adopted, and nobody's stray.
+    """
+    road.admit(JOBS)
+    road.arm("reply_lost")
+    road.packer.run()
+    road.submitter.run()
+    assert ["unknown"] == road.states()
+    wait_until(lambda: road.simulator.books()["lines"] == JOBS, within_s=30, what="the batch's end")
+
+    renamed = replace(road, deployment="tests/renamed")
+    renamed.until_done(JOBS)
+
+    assert_bought_once(renamed)
+    assert [] == renamed.rows("SELECT * FROM stray")
+
+
 def _booked(road: Road) -> bool:
     road.once()
     return [(True,)] == road.rows("SELECT closed_at IS NOT NULL FROM stray WHERE ours")

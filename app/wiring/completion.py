@@ -1,0 +1,93 @@
+"""Completion: tells Celery how tasks ended, and brings back what Redis has lost."""
+
+from datetime import timedelta
+from functools import cache
+
+from celery import Celery
+
+from app.completion.callbacks import Callbacks
+from app.completion.celery_end import CeleryEnd
+from app.completion.chords import Chords
+from app.completion.complete import Completer, Lease
+from app.completion.latest import Latest
+from app.completion.redis_loss import RedisLoss
+from app.completion.replay import Replay
+from app.completion.restore import Restorer
+from app.completion.runs import RunCounter
+from app.settings import settings
+from app.wiring.stores import client, engine
+
+
+@cache
+def completer(app: Celery) -> Completer:
+    """Completes tickets."""
+    config = settings()
+    return Completer(
+        engine=engine(),
+        celery_end=CeleryEnd(app),
+        client=client(),
+        key_prefix=config.redis_key_prefix,
+        latest=latest(),
+        lease=Lease(span=timedelta(seconds=config.completion_lease_s)),
+    )
+
+
+@cache
+def latest() -> Latest:
+    """Pointers to the newest answers."""
+    return Latest(client=client(), key_prefix=settings().redis_key_prefix)
+
+
+@cache
+def restorer(app: Celery) -> Restorer:
+    """Brings back what Redis has lost."""
+    return Restorer(
+        engine=engine(),
+        app=app,
+        client=client(),
+        key_prefix=settings().redis_key_prefix,
+        latest=latest(),
+        counts=run_counter(),
+    )
+
+
+@cache
+def replay() -> Replay:
+    """Reads settled results once more."""
+    return Replay(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
+
+
+@cache
+def callbacks() -> Callbacks:
+    """Says which tasks of callers will be called."""
+    return Callbacks(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)
+
+
+@cache
+def chords(app: Celery) -> Chords:
+    """Keeps chords of ours going."""
+    return Chords(
+        engine=engine(),
+        celery_end=CeleryEnd(app),
+        client=client(),
+        backend=app.backend,
+        claim_s=settings().completion_lease_s,
+    )
+
+
+@cache
+def redis_loss(app: Celery) -> RedisLoss:
+    """Notices that Redis has forgotten, and tells it again."""
+    return RedisLoss(
+        engine=engine(),
+        chords=chords(app),
+        client=client(),
+        backend=app.backend,
+        key_prefix=settings().redis_key_prefix,
+    )
+
+
+@cache
+def run_counter() -> RunCounter:
+    """Counts runs and ends them."""
+    return RunCounter(engine=engine(), client=client(), key_prefix=settings().redis_key_prefix)

@@ -1,0 +1,27 @@
+"""Upkeep: sweeps."""
+
+from functools import cache, partial
+
+from celery import Celery
+
+from app.settings import settings
+from app.upkeep.pick_ups import PickUps
+from app.upkeep.sweep import Upkeep
+from app.wiring.completion import chords, redis_loss
+from app.wiring.direct import recorder
+from app.wiring.intake import announcer
+from app.wiring.stores import client, engine
+
+
+@cache
+def upkeep(app: Celery) -> Upkeep:
+    """Sweeps."""
+    return Upkeep(
+        engine=engine(),
+        chords=announcer(app, lambda: None),
+        sweep_chords=partial(chords(app).sweep, remembers=redis_loss(app).remembers),
+        sweep_direct_records=recorder().sweep,
+        take_in_pick_ups=PickUps(
+            engine=engine(), client=client(), key_prefix=settings().redis_key_prefix
+        ).take_in,
+    )

@@ -1,0 +1,1 @@
+"""Deploys with batches in flight: what other versions put on the wire and into the ledger, recorded."""
