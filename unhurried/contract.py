@@ -188,7 +188,7 @@ Notice = Annotated[
 ]
 
 
-def _storable(text: str) -> str:
+def without_nul(text: str) -> str:
     """NUL is the one character that a text column cannot hold."""
     if "\0" in text:
         raise ValueError("must not hold NUL")
@@ -214,7 +214,7 @@ class JobOptions(BaseModel):
     tier: Tier
     workload: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     #: Whom or what the answer is about, in the caller's words ("user:17"); never sent to a provider.
-    subject: Annotated[str, Field(max_length=200), AfterValidator(_storable)] | None = None
+    subject: Annotated[str, Field(max_length=200), AfterValidator(without_nul)] | None = None
     #: The moment the input was true. Freshness counts from here. Default: when the call was published.
     as_of: Moment | None = None
     published_at: Moment | None = None
@@ -224,7 +224,7 @@ class JobOptions(BaseModel):
     effective_for_s: Annotated[float, Field(gt=0)] | None = None
     #: Names the job: the same key with the same request is another ticket on the same job.
     idempotency_key: (
-        Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)] | None
+        Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_nul)] | None
     ) = None
     on_failure: OnFailure = OnFailure.RAISE
     on_lost: OnLost = OnLost.RAISE
