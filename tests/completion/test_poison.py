@@ -36,6 +36,7 @@ def raw(
     call: dict[str, Any] | None = None,
     args: str = "[]",
     headers: dict[str, Any] | None = None,
+    content_type: str = "application/json",
     **envelope: Any,
 ) -> bytes:
     """A message as it lies in Redis."""
@@ -45,7 +46,7 @@ def raw(
         "headers": named | (headers or {}),
         "properties": {"body_encoding": "base64"},
         "body": base64.b64encode(body).decode(),
-        "content-type": "application/json",
+        "content-type": content_type,
         "content-encoding": "utf-8",
     }
     return json.dumps(whole | envelope).encode()
@@ -71,7 +72,7 @@ KEPT: dict[str, bytes] = {
     "a long group": raw("x", headers={"group": LONG}),
     "a group that is an object": raw("x", headers={"group": {}}),
     "a root with NUL": raw("x", headers={"root_id": "a\0b"}),
-    "a content type with NUL": raw("x", **{"content-type": "a\0b"}),
+    "a content type with NUL": raw("x", content_type="a\0b"),
     "depth": b"[" * 100_000,
 }
 #: What is a job like any other, or fails its own task.
@@ -218,3 +219,30 @@ def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(service:
     assert ("succeeded", 1) == (found[bad.id].job, found[bad.id].attempts)
     assert "completed" != found[bad.id].state
     assert "cannot be completed" in found[bad.id].last_error
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("system", "other"), ("max_tokens", 10), ("metadata", {"user_id": "1"}), ("system", "a\0b")],
+)
+def test_a_key_with_another_request_is_a_conflict_and_the_job_stays(
+    service: Service, name: str, value: Any
+) -> None:
+    """
+    Whichever argument differs: one job is answered, both tasks end, and the second one's end says why.
+    """
+    first = with_option("idempotency_key", "k")
+    other = first | {"request": CALL["request"] | {name: value}}
+    service.client.lpush(QUEUE, raw("first", call=first))
+    service.pump.run_once()
+    service.client.lpush(QUEUE, raw("same", call=first), raw("other", call=other))
+    service.pump.run_once()
+    answer_all(service)
+
+    assert dict.fromkeys(("first", "same", "other"), "completed") == states(service)
+    with service.engine.connect() as connection:
+        rows = connection.execute(text('SELECT task_id, job_id, "end" FROM ticket')).all()
+    found = {row.task_id: row for row in rows}
+    assert found["first"].job_id == found["same"].job_id is not None
+    assert found["other"].job_id is None
+    assert "idempotency_conflict" == json.loads(found["other"].end)["error"]["code"]
