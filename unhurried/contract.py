@@ -4,12 +4,12 @@ Whatever carries `v1` keeps its meaning for ever. Fields may be added; a reader 
 not know, so that service N serves client N-1 and the reverse.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 #: Sent with every message; the service refuses a version it does not know with a clear error.
 CONTRACT_VERSION: Final = 1
@@ -188,6 +188,24 @@ Notice = Annotated[
 ]
 
 
+def without_nul(text: str) -> str:
+    """NUL is the one character that a text column cannot hold."""
+    if "\0" in text:
+        raise ValueError("must not hold NUL")
+    return text
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A moment may lie within the calendar where it was said, and outside of it in UTC."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie within the years 1 to 9999") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class JobOptions(BaseModel):
     """Ours, beside the SDK's own arguments: everything a call may say about how it is answered."""
 
@@ -196,16 +214,18 @@ class JobOptions(BaseModel):
     tier: Tier
     workload: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     #: Whom or what the answer is about, in the caller's words ("user:17"); never sent to a provider.
-    subject: Annotated[str, Field(max_length=200)] | None = None
+    subject: Annotated[str, Field(max_length=200), AfterValidator(without_nul)] | None = None
     #: The moment the input was true. Freshness counts from here. Default: when the call was published.
-    as_of: AwareDatetime | None = None
-    published_at: AwareDatetime | None = None
+    as_of: Moment | None = None
+    published_at: Moment | None = None
     #: Seconds from publishing after which an answer is of no use.
     deadline_s: Annotated[float, Field(gt=0, le=30 * 24 * 3600)] | None = None
     #: Seconds from `as_of` for which the answer may be shown.
     effective_for_s: Annotated[float, Field(gt=0)] | None = None
     #: Names the job: the same key with the same request is another ticket on the same job.
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    idempotency_key: (
+        Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_nul)] | None
+    ) = None
     on_failure: OnFailure = OnFailure.RAISE
     on_lost: OnLost = OnLost.RAISE
     notify: Annotated[list[Notice], Field(max_length=10)] = []

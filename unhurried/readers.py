@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from unhurried.contract import Moment, without_nul
 
 #: Commands of clients, on the control queue. Each may be lost or repeated.
 RESTORE_TASK: Final = "unhurried.restore.v1"
@@ -48,7 +50,7 @@ class Declaration(BaseModel):
     workload: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
     max_staleness_s: Annotated[float, Field(ge=0)]
     #: Who answers for it, for people.
-    owner: Annotated[str, Field(max_length=200)] | None = None
+    owner: Annotated[str, Field(max_length=200), AfterValidator(without_nul)] | None = None
     tenant: Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$")] = "default"
 
 
@@ -60,7 +62,7 @@ class PickUp(BaseModel):
     #: None where a reader named no consumer.
     consumer: Declaration | None = None
     result_ids: Annotated[tuple[UUID, ...], Field(max_length=PICK_UP_RESULTS_MAX)]
-    picked_up_at: AwareDatetime
+    picked_up_at: Moment
 
 
 class ReplayQuery(BaseModel):

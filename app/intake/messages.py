@@ -1,7 +1,6 @@
 """Celery's message as it lies in Redis, taken apart and decided upon. Nothing here touches a server."""
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -30,6 +29,8 @@ from unhurried.run_wire import RUN_TASK
 
 #: What arrives is another party's: nothing but JSON is ever decoded.
 _ACCEPTED: Final = ("json", "application/json")
+#: What an index of the ledger can hold, in any script.
+_NAME_CHARACTERS_MAX: Final = 500
 
 
 class Unreadable(ValueError):  # noqa: N818 - reads as what it says
@@ -46,7 +47,7 @@ class _Call:
 def read(raw: bytes, *, now: datetime, rules: Rules) -> Admission:
     """One message and what is to become of it. Raises Unreadable where it names no task."""
     envelope = _envelope(raw)
-    headers, properties = envelope["headers"], envelope.get("properties") or {}
+    headers, properties = envelope["headers"], envelope["properties"]
     body = _body(envelope, properties)
     try:
         call = _call(envelope, body)
@@ -73,14 +74,39 @@ def _envelope(raw: bytes) -> dict[str, Any]:
         raise Unreadable("no task id: not a Celery message of protocol 2")
     if not isinstance(headers.get("task"), str) or not isinstance(envelope.get("body"), str):
         raise Unreadable("no task name or no body: not a Celery message of protocol 2")
+    envelope["properties"] = envelope.get("properties") or {}
+    if not isinstance(envelope["properties"], dict):
+        raise Unreadable("no properties: not a Celery message of protocol 2")
+    _require_names(headers, envelope)
     return envelope
+
+
+def _require_names(headers: Mapping[str, Any], envelope: Mapping[str, Any]) -> None:
+    """Raise Unreadable where what names the message is no text that the ledger can hold."""
+    for name in ("id", "task"):
+        if not _is_name(headers[name]):
+            raise Unreadable(f"{name} is no name")
+    optional = {name: headers.get(name) for name in ("group", "root_id")}
+    optional |= {name: envelope.get(name) for name in ("content-type", "content-encoding")}
+    for name, value in optional.items():
+        if value is not None and not _is_name(value):
+            raise Unreadable(f"{name} is no name")
+
+
+def _is_name(value: Any) -> bool:
+    if not isinstance(value, str) or not 0 < len(value) <= _NAME_CHARACTERS_MAX:
+        return False
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _body(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> bytes:
     if properties.get("body_encoding") == "base64":
         try:
             return base64.b64decode(envelope["body"], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # also binascii.Error
             raise Unreadable(f"the body is not base64: {error}") from None
     return str(envelope["body"]).encode("utf-8", "surrogatepass")
 
@@ -206,11 +232,11 @@ def _notification(message: Message, payload: Mapping[str, Any]) -> NotificationD
 
 
 def _moment(value: Any) -> datetime | None:
-    """Celery's eta and expires travel as ISO text; without an offset they are UTC."""
+    """Celery's eta and expires travel as ISO text; without an offset they are UTC. None beyond the calendar."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

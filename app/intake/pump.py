@@ -9,11 +9,13 @@ tickets are unique, so that changes nothing.
 import hashlib
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
 import redis
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError
 
 from app.intake import messages
 from app.intake.announcer import Announcer
@@ -118,23 +120,12 @@ class Pump:
             tell("intake_recovered", warning=True, messages_count=count)
         return count
 
-    def _take_in(self, raw: Sequence[bytes]) -> list[Admitted]:
-        with self._engine.begin() as connection:
-            now = ledger.now(connection)
-            readable: list[Admission] = []
-            for message in raw:
-                try:
-                    readable.append(messages.read(message, now=now, rules=self._rules))
-                except messages.Unreadable as reason:
-                    admission.quarantine(
-                        connection,
-                        source="intake",
-                        reason=str(reason),
-                        raw=message,
-                        digest=hashlib.sha256(b"intake\0" + message).digest(),
-                        at=now,
-                    )
-            admitted = admission.admit(connection, readable, at=now)
+    def _take_in(self, raw: Sequence[bytes]) -> None:
+        try:
+            readable, admitted = self._admit(raw)
+        except DataError as refused:
+            self._divide(raw, refused)
+            return
         self._announce.admitted(admitted)
         tell(
             "admitted",
@@ -144,7 +135,29 @@ class Pump:
             unreadable_count=len(raw) - len(readable),
         )
         _tell_of_newer(readable)
-        return admitted
+
+    def _admit(self, raw: Sequence[bytes]) -> tuple[list[Admission], list[Admitted]]:
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            readable: list[Admission] = []
+            for message in raw:
+                try:
+                    readable.append(messages.read(message, now=now, rules=self._rules))
+                except messages.Unreadable as reason:
+                    _quarantine(connection, message, str(reason), at=now)
+            return readable, admission.admit(connection, readable, at=now)
+
+    def _divide(self, raw: Sequence[bytes], refused: DataError) -> None:
+        """One message that no column can hold costs itself alone: found by halving, kept for people."""
+        if len(raw) > 1:
+            middle = len(raw) // 2
+            self._take_in(raw[:middle])
+            self._take_in(raw[middle:])
+            return
+        reason = f"the ledger cannot hold it: {type(refused.orig).__name__}"
+        with self._engine.begin() as connection:
+            _quarantine(connection, raw[0], reason, at=ledger.now(connection))
+        tell("quarantined", warning=True, source="intake", reason=reason)
 
     def _forget(self, key: str | bytes) -> None:
         with self._client.pipeline(transaction=True) as pipe:
@@ -159,3 +172,14 @@ def _tell_of_newer(admissions: Sequence[Admission]) -> None:
     count = sum(isinstance(one, Refusal) and one.code == versions.REFUSED_CODE for one in decisions)
     if count:
         tell("contract_refused", warning=True, messages_count=count)
+
+
+def _quarantine(connection: Connection, message: bytes, reason: str, *, at: datetime) -> None:
+    admission.quarantine(
+        connection,
+        source="intake",
+        reason=reason,
+        raw=message,
+        digest=hashlib.sha256(b"intake\0" + message).digest(),
+        at=at,
+    )

@@ -133,25 +133,32 @@ def give_up_lost(
 ) -> int:
     """Move on with jobs whose call can no longer be under way; how many there were.
 
-    `on_lost=raise` fails the job, `retry` tries it again. Either way the event says that the first
-    attempt may have been paid for.
+    `on_lost=raise` fails the job, `retry` tries it again while it has attempts left: it may be what its
+    workers die of. Either way the event says that the first attempt may have been paid for.
     """
     rows = connection.execute(
         text("""
-            SELECT job.id, job.attempt, job.on_lost FROM job
+            SELECT job.id, job.attempt,
+                   job.on_lost = :retry AND job.attempt - job.uncounted < job.attempts_max AS again
+            FROM job
             JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
             WHERE job.state = 'in_flight' AND attempt.tier = :tier
               AND attempt.settled_at IS NULL AND attempt.opened_at < :before
             LIMIT :limit FOR UPDATE OF job SKIP LOCKED
         """),
-        {"tier": Tier.NEAR_REAL_TIME, "before": opened_before, "limit": limit},
+        {
+            "tier": Tier.NEAR_REAL_TIME,
+            "before": opened_before,
+            "limit": limit,
+            "retry": OnLost.RETRY,
+        },
     ).all()
-    decided = [_lost(row.id, row.attempt, row.on_lost, at) for row in rows]
+    decided = [_lost(row.id, row.attempt, at, again=row.again) for row in rows]
     return len(moves.apply(connection, decided, at=at, expected=JobState.IN_FLIGHT))
 
 
-def _lost(job_id: UUID, attempt: int, on_lost: str, at: datetime) -> Fail | Retry:
-    if on_lost == OnLost.RETRY:
+def _lost(job_id: UUID, attempt: int, at: datetime, *, again: bool) -> Fail | Retry:
+    if again:
         return Retry(
             job_id=job_id, attempt=attempt, outcome="lost", code="possible_spend", ready_at=at
         )

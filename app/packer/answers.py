@@ -11,6 +11,7 @@ from app.ledger.searching import Proof
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy.lifecycle import SubmissionState
+from app.policy.settling import backoff
 from app.providers.port import (
     Accepted,
     Ambiguous,
@@ -20,8 +21,8 @@ from app.providers.port import (
     RefusedForGood,
 )
 
-_BACKOFF_S: Final = 15.0
-_BACKOFF_MAX_S: Final = 900.0
+#: After the first refusal; it doubles with each further one, up to 15 minutes.
+_BACKOFF: Final = timedelta(seconds=15)
 
 
 class Answers:
@@ -96,7 +97,7 @@ class Answers:
         return current is not None and current.provider_batch_id == batch_id
 
     def _not_taken(self, submission: Submission, reply: NotTaken) -> None:
-        wait_s = reply.retry_after_s or min(_BACKOFF_S * 2.0**submission.refusals, _BACKOFF_MAX_S)
+        wait_s = reply.retry_after_s or backoff(submission.refusals + 1, _BACKOFF).total_seconds()
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             self._back(connection, submission, reply.reason, now + timedelta(seconds=wait_s))

@@ -31,6 +31,8 @@ _NAMESPACE: Final = UUID("9a3f7c52-6a0e-4b0a-9a0e-756e68757272")
 
 #: English prose runs at four bytes a token; JSON and code at three. Estimates err on the safe side.
 _BYTES_PER_TOKEN: Final = 3
+#: More than any provider's name of a model; what an index of the ledger can hold.
+_MODEL_CHARACTERS_MAX: Final = 300
 
 PROVIDERS: Final[dict[Endpoint, str]] = {
     Endpoint.MESSAGES: "anthropic",
@@ -130,18 +132,24 @@ def decide(
             rules=rules,
         )
     except Refused as refused:
-        return Refusal(
-            code=refused.refusal_code,
-            message=refused.message,
-            on_failure=options.on_failure if options else OnFailure.RAISE,
-            run=options.run if options else None,
-        )
+        return _refusal(refused, options)
+    except RecursionError:
+        return _refusal(Refused("the call is nested too deep"), options)
 
 
 def job_id(*, tenant: str, endpoint: Endpoint, key: str | None, task_id: str) -> UUID:
     """The job that a call belongs to: its key names it, or else its own task id."""
     name = f"key\0{key}" if key is not None else f"task\0{task_id}"
     return uuid5(_NAMESPACE, f"{tenant}\0{endpoint}\0{name}")
+
+
+def _refusal(refused: Refused, options: JobOptions | None) -> Refusal:
+    return Refusal(
+        code=refused.refusal_code,
+        message=refused.message,
+        on_failure=options.on_failure if options else OnFailure.RAISE,
+        run=options.run if options else None,
+    )
 
 
 def _options(kwargs: Mapping[str, Any]) -> JobOptions:
@@ -165,19 +173,20 @@ def _request(
     rules: Rules,
 ) -> dict[str, Any]:
     request = dict(kwargs["request"])
-    if args:
-        try:
-            request = upstream.merge(endpoint, args[0], request)
-        except upstream.NothingToSay as silence:
-            raise Refused(str(silence), "upstream_failed") from None
     checks.require_tier(tier, rules)
     try:
+        if args:
+            request = upstream.merge(endpoint, args[0], request)
         shapes.require(endpoint, request, tier)
+    except upstream.NothingToSay as silence:
+        raise Refused(str(silence), "upstream_failed") from None
     except shapes.WrongShapeError as wrong:
         raise Refused(str(wrong)) from None
     model = request.get("model")
     if not isinstance(model, str) or not model:
         raise Refused("model is missing")
+    if not model.isprintable() or len(model) > _MODEL_CHARACTERS_MAX:
+        raise Refused(f"model is no name of at most {_MODEL_CHARACTERS_MAX} printable characters")
     if rules.models_allowed and model not in rules.models_allowed:
         raise Refused(f"model {model!r} is not allowed here: {', '.join(rules.models_allowed)}")
     return request
@@ -206,6 +215,8 @@ def _draft(
         len(encoded) // _BYTES_PER_TOKEN + 1 + sum(one.tokens for one in weighed.references)
     )
     account = checks.require_account(options, PROVIDERS[endpoint], rules)
+    as_of = options.as_of or published_at
+    checks.require_end(as_of, options.effective_for_s)
     return JobDraft(
         id=job_id(
             tenant=options.tenant, endpoint=endpoint, key=options.idempotency_key, task_id=task_id
@@ -233,7 +244,7 @@ def _draft(
             input_tokens=request_tokens,
         ),
         prefix_digest=shapes.prefix_digest(endpoint, request),
-        as_of=options.as_of or published_at,
+        as_of=as_of,
         published_at=published_at,
         ready_at=max(eta or now, now),
         due_at=due_at,

@@ -82,16 +82,20 @@ def checked(outcome: Outcome, schema: bytes | None) -> Outcome:
 def require_schema(schema: Mapping[str, Any]) -> None:
     """Raise ValueError, in words, where this is no JSON schema."""
     read = dict(schema)
+    if not isinstance(read.get("$schema", ""), str):
+        raise ValueError("$.$schema: no name of a dialect")  # noqa: TRY004 - one kind of refusal
     try:
         validator_for(read, default=Draft202012Validator).check_schema(read)
     except SchemaError as error:
         raise ValueError(f"{error.json_path}: {error.message}"[:500]) from None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _mismatch(output: str, schema: bytes) -> str | None:
     """Which rule is broken and where; never the answer's own words, for errors travel far."""
     try:
-        value = json.loads(output)
+        value = json.loads(output, parse_constant=_refuse_constant)
         error = best_match(_validator(schema).iter_errors(value))
     except Unresolvable as unresolved:
         return f"the schema refers to {str(unresolved.ref)[:_RULE_CHARACTERS_MAX]}, which it lacks"
@@ -99,7 +103,14 @@ def _mismatch(output: str, schema: bytes) -> str | None:
         return "nested too deep"
     except ValueError:
         return "it is not JSON"
+    except OverflowError:
+        return "a number beyond what its rule can be held against"
     return None if error is None else _said(error)
+
+
+def _refuse_constant(name: str) -> Any:
+    """NaN and the infinities are Python's, not JSON's."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def _said(error: ValidationError) -> str:

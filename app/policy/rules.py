@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from app.policy import attachments, canonical, webhooks
@@ -13,6 +14,9 @@ from unhurried.workloads import Workload
 
 #: The account of the keys that the settings name themselves.
 DEFAULT_ACCOUNT: Final = "default"
+#: No call costs a hundred thousand dollars. Above it the limits named are a mistake, and a day's sum of
+#: them would be more than the ledger counts to.
+_NANO_USD_MAX: Final = 10**14
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +148,10 @@ def require_affordable(
     most = ceiling(
         provider, str(request["model"]), request, input_tokens=input_tokens, rules=rules.prices
     )
+    if most > _NANO_USD_MAX:
+        raise Refused(
+            f"the call may cost {dollars(most)}, which no answer costs: lower its token limit"
+        )
     limit = rules.daily_limits.get((provider, account))
     if limit is not None and at_tier(most, tier) > limit:
         raise Refused(
@@ -154,12 +162,21 @@ def require_affordable(
     return most
 
 
+def require_end(as_of: datetime, effective_for_s: float | None) -> None:
+    """Raise Refused where an answer could be shown for longer than there are dates."""
+    try:
+        as_of + timedelta(seconds=effective_for_s or 0)
+    except OverflowError:
+        raise Refused("option effective_for_s: it ends after the year 9999") from None
+
+
 def schema(options: JobOptions) -> bytes | None:
     """The schema that the answer must have, as canonical JSON. Raises Refused where it is none."""
     if options.answer_schema is None:
         return None
     try:
+        encoded = canonical.encode(options.answer_schema)
         require_schema(options.answer_schema)
-        return canonical.encode(options.answer_schema)
     except ValueError as reason:
         raise Refused(f"schema: {reason}") from None
+    return encoded

@@ -7,6 +7,7 @@ other dict is arguments, under those that the signature itself names.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app.policy.shapes import WrongShapeError
 from unhurried.contract import RESULT_SCHEMA, Endpoint
 
 _BETWEEN: Final = "\n\n"
@@ -18,7 +19,10 @@ class NothingToSay(ValueError):  # noqa: N818 - reads as what it says
 
 
 def merge(endpoint: Endpoint, value: Any, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with the previous step's value in it. Raises NothingToSay where it holds none."""
+    """The request with the previous step's value in it.
+
+    Raises NothingToSay where it holds none, WrongShapeError where the request takes no turn.
+    """
     if isinstance(value, Mapping) and value.get("schema") != RESULT_SCHEMA:
         return {**value, **request}
     if endpoint is Endpoint.EMBEDDINGS:
@@ -74,7 +78,7 @@ def _is_error(value: Any) -> bool:
 def _with_turn(endpoint: Endpoint, text: str, request: Mapping[str, Any]) -> dict[str, Any]:
     turn = {"role": "user", "content": text}
     if endpoint in _TURNS:
-        return {**request, "messages": [*(request.get("messages") or []), turn]}
+        return {**request, "messages": [*_turns(request.get("messages") or [], "messages"), turn]}
     before = request.get("input")
     match before:
         case None | "":
@@ -82,4 +86,10 @@ def _with_turn(endpoint: Endpoint, text: str, request: Mapping[str, Any]) -> dic
         case str():
             return {**request, "input": before + _BETWEEN + text}
         case _:
-            return {**request, "input": [*before, turn]}
+            return {**request, "input": [*_turns(before, "input"), turn]}
+
+
+def _turns(before: Any, name: str) -> list[Any]:
+    if not isinstance(before, list | tuple):
+        raise WrongShapeError(f"{name} must be a list")
+    return list(before)

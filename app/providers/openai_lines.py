@@ -95,7 +95,7 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
 
 
 def _response(response: Mapping[str, Any], read: Read) -> Outcome | str:
-    status = response.get("status_code")
+    status = reading.count(response.get("status_code"))
     body = response.get("body")
     request_id = reading.text(response.get("request_id"), longest=200)
     if status in _OK:
@@ -111,7 +111,7 @@ def _finish(status: Any, fields: Mapping[str, Any], *, refused: bool) -> Finish:
         return Finish.REFUSED
     if status == "completed":
         return Finish.ANSWERED
-    reason = reading.fields(fields.get("incomplete_details")).get("reason")
+    reason = reading.text(reading.fields(fields.get("incomplete_details")).get("reason"))
     if reason in _TRUNCATIONS:
         return Finish.TRUNCATED
     return Finish.REFUSED if reason == "content_filter" else Finish.INCOMPLETE

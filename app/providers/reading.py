@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from app.providers.strict_json import storable
 
-#: A larger count is a provider's mistake, and more than a ledger column can hold.
-_COUNT_MAX: Final = 2**53
+#: A larger count is a provider's mistake: no answer has a billion tokens, and what so many would cost is
+#: more than the ledger counts to.
+_COUNT_MAX: Final = 10**9
 
 
 def fields(value: Any) -> Mapping[str, Any]:

@@ -169,7 +169,7 @@ def retry_after_s(value: str | None, *, now: datetime) -> float | None:
     except ValueError:
         try:
             at = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         wait = max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
     return min(wait, RETRY_AFTER_MAX_S) if 0 <= wait < float("inf") else None

@@ -47,8 +47,10 @@ def test_a_result_may_be_acted_on_once(connect: Connect) -> None:
     connection = connect()
     asked = [once(name, RESULT, connection=connection) for name in ("crm", "crm", "mails")]
     connection.commit()
-    again = once("crm", str(RESULT), connection=connection)
     connection.close()
+    other = connect()
+    again = once("crm", str(RESULT), connection=other)
+    other.close()
 
     assert ([True, False, True], False) == (asked, again)
 
@@ -80,27 +82,32 @@ def test_of_two_deliveries_at_the_same_moment_one_acts(connect: Connect) -> None
 
     thread = threading.Thread(target=deliver)
     thread.start()
+    thread.join(0.5)
+    waits = thread.is_alive()
     first.commit()
     thread.join(30)
     first.close()
 
+    assert waits
     assert [False] == said
 
 
 def test_a_session_of_sqlalchemy_is_a_connection(tmp_path: Path) -> None:
     """
-    The mark is in the session's transaction.
+    The mark is in the session's transaction: set by nobody else, and rolled back with it.
     """
     engine = create_engine(f"sqlite:///{tmp_path / 'caller.sqlite3'}")
     with engine.begin() as connection:
         connection.exec_driver_sql(ONCE_TABLE)
         assert once("crm", RESULT, connection=connection)
     with Session(engine) as session:
-        asked = [once(name, RESULT, connection=session) for name in ("crm", "mails")]
+        first = [once(name, RESULT, connection=session) for name in ("crm", "mails")]
+        session.rollback()
+        again = [once(name, RESULT, connection=session) for name in ("crm", "mails")]
         session.commit()
     engine.dispose()
 
-    assert [False, True] == asked
+    assert [False, True] == first == again
 
 
 def test_without_a_database_the_mark_is_in_redis(redis_url: str) -> None:
@@ -113,7 +120,16 @@ def test_without_a_database_the_mark_is_in_redis(redis_url: str) -> None:
 
 @pytest.mark.parametrize(
     ("consumer", "result_id", "says"),
-    [("a b", RESULT, "consumer='a b'"), ("crm", "17", "result_id='17'"), ("crm", None, "None")],
+    [
+        ("a b", RESULT, "consumer='a b'"),
+        ("x'); DROP TABLE unhurried_once; --", RESULT, "consumer="),
+        ("a\0b", RESULT, "consumer="),
+        ("a\n", RESULT, "consumer="),
+        ("", RESULT, "consumer=''"),
+        ("crm", "17", "result_id='17'"),
+        ("crm", "x' OR 'a'='a", "result_id="),
+        ("crm", None, "None"),
+    ],
 )
 def test_what_is_no_name_or_no_result_is_refused(consumer: str, result_id: Any, says: str) -> None:
     """

@@ -2,8 +2,10 @@
 
 import inspect
 import math
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 import redis
@@ -56,6 +58,11 @@ REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "too deep": ({"metadata": nested(70)}, "nested deeper than 64"),
     "bytes": ({"system": b"x"}, "request.system is a bytes"),
     "a moment": ({"system": datetime(2026, 1, 1)}, "request.system is a datetime"),  # noqa: DTZ001 - any
+    "a decimal": ({"metadata": {"x": Decimal(1)}}, "request.metadata.x is a Decimal"),
+    "a set": ({"metadata": {1}}, "request.metadata is a set"),
+    "an id": ({"metadata": [UUID(int=1)]}, r"request.metadata\[0\] is a UUID"),
+    "a tuple as key": ({"metadata": {(1,): 1}}, "a key that is not text"),
+    "depth": ({"metadata": nested(100_000)}, "nested deeper than 64"),
     "a class": ({"output_format": Row}, "request.output_format is a "),
     "nan in a model": ({"metadata": Row(price=math.nan)}, "request.metadata.price is nan"),
     "a long number": ({"metadata": 10**5000}, "cannot be written as JSON"),
@@ -89,6 +96,12 @@ OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "workload": ({"workload": "two words"}, "workload: "),
     "a subject that is a number": ({"subject": 17}, "subject: "),
     "a surrogate in a key": ({"idempotency_key": "\ud83d"}, "idempotency_key: "),
+    "NUL in a key": ({"idempotency_key": "a\0"}, "idempotency_key: .*NUL"),
+    "NUL in a subject": ({"subject": "a\0"}, "subject: .*NUL"),
+    "a moment beyond the calendar": (
+        {"as_of": datetime.max.replace(tzinfo=timezone(timedelta(hours=-14)))},
+        "as_of: .*years 1 to 9999",
+    ),
     "an empty key": ({"idempotency_key": ""}, "idempotency_key: "),
     "notify": ({"notify": "a@example.org"}, "notify"),
 }

@@ -18,14 +18,18 @@ from tests.support.factories import an_admission
 from unhurried import messages
 from unhurried.contract import OUTPUT_INLINE_BYTES_MAX, Endpoint
 from unhurried.errors import CallError, ServiceUnavailable
-from unhurried.readers import REPLAY_TASK, ReplayQuery
+from unhurried.readers import REPLAY_RESULTS_MAX, REPLAY_TASK, ReplayQuery
 
 NOTES = {"workload": "notes"}
 
 
 @contextmanager
-def served(service: Service) -> Iterator[Any]:
-    """A caller, and a thread that does with its commands what the service's process does."""
+def served(service: Service, *, asked: list[int] | None = None) -> Iterator[Any]:
+    """A caller, and a thread that does with its commands what the service's process does.
+
+    The places that pages were asked for after are added to `asked`.
+    """
+    places = [] if asked is None else asked
     replay = Replay(engine=service.engine, client=service.client, key_prefix="")
     stop = threading.Event()
 
@@ -36,7 +40,9 @@ def served(service: Service) -> Iterator[Any]:
                 message = json.loads(raw[1])
                 assert REPLAY_TASK == message["headers"]["task"]
                 _, arguments, _ = json.loads(b64decode(message["body"]))
-                replay.page(ReplayQuery.model_validate(arguments))
+                query = ReplayQuery.model_validate(arguments)
+                places.append(query.after)
+                replay.page(query)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -56,7 +62,7 @@ def settle(service: Service, *task_ids: str, output: str = "Fine.") -> None:
 
 def test_results_come_in_an_order_that_never_changes(service: Service) -> None:
     """
-    What settles later comes after every cursor that somebody has; ids and order stay.
+    What settles later comes after every cursor that somebody has; ids, cursors and order stay.
     """
     settle(service, "b", "a")
     with served(service):
@@ -66,7 +72,9 @@ def test_results_come_in_an_order_that_never_changes(service: Service) -> None:
         again = list(messages.results("notes"))
         rest = list(messages.results("notes", after=first[-1].cursor))
 
-    assert [one.result_id for one in first] == [one.result_id for one in again[:2]]
+    assert [(one.result_id, one.cursor) for one in first] == [
+        (one.result_id, one.cursor) for one in again[:2]
+    ]
     assert [one.cursor for one in again[2:]] == [one.cursor for one in rest]
     assert [True, True, True, False] == [one.ok for one in again]
     assert 4 == len({one.result_id for one in again})
@@ -74,15 +82,17 @@ def test_results_come_in_an_order_that_never_changes(service: Service) -> None:
 
 def test_a_replay_is_read_page_by_page(service: Service) -> None:
     """
-    More than a page, and outputs too long to travel.
+    The second page is asked for after the first; an output too long to travel is there.
     """
     settle(service, *[f"task-{number}" for number in range(250)])
     settle(service, "long", output="x" * (OUTPUT_INLINE_BYTES_MAX + 1))
-    with served(service):
+    asked: list[int] = []
+    with served(service, asked=asked):
         found = list(messages.results("notes"))
         long = found[-1].output
 
     assert 251 == len({one.result_id for one in found})
+    assert [0, REPLAY_RESULTS_MAX] == asked
     assert OUTPUT_INLINE_BYTES_MAX + 1 == len(long)
 
 
@@ -96,11 +106,12 @@ def test_a_replay_is_of_one_tenant_workload_and_endpoint(service: Service) -> No
         an_admission("endpoint", endpoint=Endpoint.RESPONSES, **NOTES),
     ]
     answer(service.engine, admit(service.engine, others))
-    settle(service, "mine")
+    mine = admit(service.engine, [an_admission("mine", prompt="mine", **NOTES)])
+    answer(service.engine, mine)
     with served(service):
         found = list(messages.results("notes"))
 
-    assert 1 == len(found)
+    assert [str(job_id) for job_id in mine] == [one.job_id for one in found]
 
 
 def test_what_is_numbered_late_never_comes_before_what_was_seen(service: Service) -> None:
@@ -127,6 +138,7 @@ def test_what_is_numbered_late_never_comes_before_what_was_seen(service: Service
             bytes_max=10_000,
         )
 
+    assert 2 == len(found)
     assert (admitted, False) == ([found[-1].job.job_id], more)
 
 
@@ -135,15 +147,17 @@ def test_a_replay_that_cannot_be_is_refused_at_once(
     service: Service, arguments: dict[str, Any]
 ) -> None:
     """
-    Before anything is read.
+    Before anything is read: nothing was asked of the service.
     """
     with calling(str(service.app.conf.broker_read_url)), pytest.raises(CallError):
         messages.results("notes", **arguments)
 
+    assert not service.client.exists("unhurried.control")
+
 
 def test_a_service_that_does_not_answer_is_one_clear_error(service: Service) -> None:
     """
-    An older one, for instance, knows no such command.
+    It says that an older one, for instance, knows no such command.
     """
     with (
         calling(str(service.app.conf.broker_read_url)),

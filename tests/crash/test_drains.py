@@ -18,7 +18,7 @@ GRACE_S = 30.0
 
 def test_every_process_drains_under_load(scene: Scene) -> None:
     """
-    One after the other is told to end while callers publish, ends well within its time, and comes back.
+    One after the other is told to end under load, ends within what supervisors give, and comes back.
     """
     for provider in PROVIDERS:
         scene.publish("drained", provider, 200)
@@ -29,11 +29,13 @@ def test_every_process_drains_under_load(scene: Scene) -> None:
         process.ask_to_end()
         codes[name] = process.wait(within_s=GRACE_S)
         scene.stack.restart(name)
+    back = [name for name in PROCESSES if scene.stack.process(name).alive]
 
     for provider in PROVIDERS:
         scene.require_once("drained", provider, 200)
     assert [60] == [len(said) for said in scene.bodies("drained-chord")]
     assert dict.fromkeys(PROCESSES, 0) == codes
+    assert list(PROCESSES) == back
 
 
 @pytest.fixture
@@ -74,3 +76,5 @@ def test_a_create_that_takes_too_long_does_not_hold_a_deploy_up(
     assert time.monotonic() - asked_s < GRACE_S
     patient.stack.restart("packer")
     patient.require_once("held", provider, 20)
+    found = "event=adopted" in patient.stack.process("packer").log.read_text("utf-8")
+    assert found

@@ -1,7 +1,9 @@
 """Near-real-time jobs in the ledger: one worker each, and never forgotten when it dies."""
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy import Engine, text
 
 from app.ledger import admission, near_real_time
@@ -70,6 +72,27 @@ def test_a_dead_workers_job_follows_its_callers_wish(engine: Engine) -> None:
         "raise": ("failed", "answer_lost"),
         "retry": ("waiting", "possible_spend"),
     } == ends(engine)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_a_job_that_its_workers_die_of_comes_to_an_end(engine: Engine, most: int) -> None:
+    """
+    With `on_lost=retry` it is claimed `attempts` times, each counted before its call, and then fails.
+    """
+    options: dict[str, Any] = {"on_lost": "retry", "attempts": most, **SOON}
+    with engine.begin() as connection:
+        arrived = [an_admission("deadly", **options)]
+        admission.admit(connection, arrived, at=ledger.now(connection))
+
+    claims = 0
+    while claims <= most and claim(engine) is not None:
+        claims += 1
+        with engine.begin() as connection:
+            now = ledger.now(connection)
+            near_real_time.give_up_lost(connection, opened_before=now, at=now)
+
+    assert most == claims
+    assert {"deadly": ("failed", "answer_lost")} == ends(engine)
 
 
 def test_an_answer_that_comes_after_its_job_was_given_up_is_booked_and_not_delivered(

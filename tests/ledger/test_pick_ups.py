@@ -1,8 +1,10 @@
 """Pick-ups and consumers in the ledger, out of the stream that readers write."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import redis
 from sqlalchemy import Engine, text
 
@@ -82,3 +84,30 @@ def test_the_stream_is_emptied_into_the_ledger(engine: Engine, redis_client: red
     assert 0 == redis_client.xlen(PICK_UPS_KEY)
     assert [(uuid(1), "profile-page")] == rows(engine, "SELECT result_id, consumer FROM pick_up")
     assert [("pick-ups",), ("pick-ups",)] == rows(engine, "SELECT source FROM quarantine")
+
+
+HOSTILE = {
+    "NUL in an owner": {"consumer": {**PAGE.model_dump(), "owner": "a\0b"}},
+    "a moment before the calendar": {"picked_up_at": "0001-01-01T00:00:00+14:00"},
+    "a moment after it": {"picked_up_at": "9999-12-31T23:59:59-14:00"},
+    "a moment that is NaN": {"picked_up_at": float("nan")},
+    "an age that is NaN": {"consumer": {**PAGE.model_dump(), "max_staleness_s": float("nan")}},
+    "an id that is none": {"result_ids": ["a\0b"]},
+    "1,001 results": {"result_ids": [str(uuid(n)) for n in range(1001)]},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pick_up_is_kept_aside(
+    engine: Engine, redis_client: redis.Redis, name: str
+) -> None:
+    """
+    What no column can hold is in quarantine, and the entry beside it is recorded.
+    """
+    good = PickUp(consumer=PAGE, result_ids=(uuid(1),), picked_up_at=datetime.now(UTC))
+    hostile = json.dumps(json.loads(good.model_dump_json()) | HOSTILE[name])
+    redis_client.xadd(PICK_UPS_KEY, {"pick_up": hostile})
+    redis_client.xadd(PICK_UPS_KEY, {"pick_up": good.model_dump_json()})
+
+    assert 1 == PickUps(engine=engine, client=redis_client, key_prefix="").take_in()
+    assert [("pick-ups",)] == rows(engine, "SELECT source FROM quarantine")

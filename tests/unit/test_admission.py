@@ -191,3 +191,31 @@ def test_a_previous_step_without_words_is_refused(step: Any, text: str) -> None:
 
     assert isinstance(refusal, Refusal)
     assert ("upstream_failed", True) == (refusal.code, text in refusal.message)
+
+
+@pytest.mark.parametrize("minutes", [-10, 0, 10, 60 * 24 * 365])
+def test_a_caller_whose_clock_is_wrong_gets_no_more_time_than_asked(minutes: int) -> None:
+    """
+    Published in our future is published now; a clock that is behind shortens its own deadline.
+    """
+    said = NOW + timedelta(minutes=minutes)
+    draft = decided(options={"published_at": said.isoformat(), "deadline_s": 3600.0})
+
+    assert isinstance(draft, JobDraft)
+    assert min(said, NOW) == draft.published_at
+    assert min(said, NOW) + timedelta(hours=1) == draft.due_at
+    assert NOW == draft.ready_at
+
+
+@pytest.mark.parametrize("character", ["x", "\u00e9", "\u2028", "\0", '"', "\U0001f600"], ids=repr)
+def test_a_request_is_weighed_in_encoded_bytes(character: str) -> None:
+    """
+    A character counts as the one to twelve bytes that it is stored in.
+    """
+    each = len(json.dumps(character)) - 2
+    fits, does_not = (decided(system=character * (size // each)) for size in (4800, 5001))
+
+    assert isinstance(fits, JobDraft)
+    assert 4500 < fits.request_bytes == len(fits.request) <= 5000
+    assert isinstance(does_not, Refusal)
+    assert "too_large" == does_not.code

@@ -111,3 +111,76 @@ def test_what_is_no_json_schema_is_refused_in_words() -> None:
     """
     with pytest.raises(ValueError, match="'text' is not valid"):
         require_schema({"type": "object", "properties": {"name": {"type": "text"}}})
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """A schema of so many schemas."""
+    found: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        found = {"properties": {"a": found}}
+    return found
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$schema": 7},
+        {"$schema": ["x"]},
+        {"$schema": {"a": 1}},
+        {"type": 7},
+        {"pattern": "("},
+        {"required": "name"},
+        {"multipleOf": 0},
+        {"enum": 7},
+        pytest.param(nested(500), id="500 levels"),
+    ],
+    ids=str,
+)
+def test_a_hostile_schema_is_refused_and_ends_nothing(schema: dict[str, Any]) -> None:
+    """
+    ValueError, whatever the library that reads it makes of it.
+    """
+    with pytest.raises(ValueError, match=r".+"):
+        require_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ('{"name": "a", "size": NaN}', "it is not JSON"),
+        ('{"name": "a", "size": Infinity}', "it is not JSON"),
+        ('{"name": "a", "size": -Infinity}', "it is not JSON"),
+        ('{"name": "a", "size": %s}' % ("9" * 5000), "it is not JSON"),
+        ('\ufeff{"name": "a"}', "it is not JSON"),
+        ('{"name": "a"} {}', "it is not JSON"),
+        ('{"next": ' * 400 + "{}" + "}" * 400, "nested too deep"),
+        ("null", '$ breaks type: "object"'),
+        ('{"name": "a", "size": 1.5}', '$.size breaks type: "integer"'),
+    ],
+    ids=lambda one: one[:30],
+)
+def test_a_hostile_answer_is_a_mismatch(output: str, why: str) -> None:
+    """
+    NaN and the infinities are Python's: a caller's other programs could not read them.
+    """
+    assert why == held_against(SCHEMA, output).why
+
+
+def test_a_number_that_no_rule_can_be_held_against_is_a_mismatch() -> None:
+    """
+    Four hundred digits against a fraction: beyond what a float is.
+    """
+    schema = {"properties": {"size": {"multipleOf": 0.5}}}
+
+    found = held_against(schema, '{"size": %s}' % ("9" * 400))
+
+    assert Finish.MISMATCH is found.finish
+    assert "beyond" in str(found.why)
+
+
+@pytest.mark.parametrize("text", ["\u2028", "\u2029", "\x85", "\0", "\U0001f600"], ids=repr)
+def test_a_text_of_any_characters_is_of_the_schema(text: str) -> None:
+    """
+    Escaped, as models write JSON.
+    """
+    assert Finish.ANSWERED is held_against(SCHEMA, json.dumps({"name": text})).finish

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -200,3 +201,17 @@ def test_jobs_of_a_provider_without_a_key_wait_and_hold_nobody_up() -> None:
         [pack.lane for pack in result.packs],
         [job.lane for job in result.held],
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"), [(989, True), (990, True), (991, False), (10**6, False), (10**12, False)]
+)
+def test_a_request_that_no_batch_could_hold_is_too_large(size: int, fits: bool) -> None:  # noqa: FBT001 - a table's column
+    """
+    With the overhead of its line; it takes nobody along.
+    """
+    found = planned([a_candidate(1, request_bytes=size), a_candidate(2)])
+
+    assert ([] if fits else [1]) == [one.job_id.int for one in found.too_large]
+    placed = [*found.held, *(job for pack in found.packs for job in pack.jobs)]
+    assert 2 in [one.job_id.int for one in placed]

@@ -76,6 +76,11 @@ def test_pauses_double_up_to_ten_minutes() -> None:
         ("", None),
         ("\u0663", None),
         ("Mon, 99 Nov 2026 12:01:00 GMT", None),
+        ("0 NOV 0 0:3000000000", None),
+        ("Mon, 23 Nov 99999999999 12:01:00 GMT", None),
+        ("nan", None),
+        ("1e9", None),
+        ("1000000000", 10**8),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:

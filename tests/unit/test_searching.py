@@ -167,3 +167,44 @@ def test_nothing_is_absent_while_it_may_be_there(
         assert found.provider_batch_id not in taken
         assert found.proven or found.provider_batch_id in [one.provider_batch_id for one in alike]
         assert set(found.surplus) <= {one.provider_batch_id for one in ours}
+
+
+@given(
+    apart=st.timedeltas(min_value=-timedelta(minutes=10), max_value=timedelta(minutes=10)),
+    totals=st.lists(st.integers(6, 8), max_size=4),
+    marked=st.booleans(),
+    ended=st.booleans(),
+)
+def test_a_providers_clock_decides_nothing(
+    apart: timedelta,
+    totals: list[int],
+    marked: bool,  # noqa: FBT001 - a case
+    ended: bool,  # noqa: FBT001 - a case
+) -> None:
+    """
+    Marks, sizes and our own time say what follows; every time of a listing may be ten minutes wrong.
+    """
+
+    def listed(shift: timedelta) -> list[ListedBatch]:
+        mark = OURS if marked else None
+        return [
+            batch(f"b{number}", total=total, ended=ended, mark=mark, at=LATEST + shift)
+            for number, total in enumerate(totals)
+        ]
+
+    right, wrong = (step(doubt(), *listed(shift), now=SETTLED) for shift in (timedelta(0), apart))
+    assert right == wrong
+
+
+@pytest.mark.parametrize("minutes", [-10, -1, 10])
+def test_a_ledger_whose_clock_jumps_never_declares_too_early(minutes: int) -> None:
+    """
+    Back: the search waits longer. Forward: absence still takes a first look, a second, and what lies between.
+    """
+    jumped = SETTLED + timedelta(minutes=minutes)
+    first = step(doubt(), now=jumped)
+    noted = doubt(absent_noted_at=jumped)
+
+    assert isinstance(first, LookAgain if minutes < 0 else NoteAbsent)
+    assert isinstance(step(noted, now=jumped), LookAgain)
+    assert isinstance(step(noted, now=jumped - timedelta(minutes=10)), LookAgain)

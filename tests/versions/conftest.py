@@ -14,7 +14,6 @@ from tests.road.callers import STEPS, Caller
 from tests.road.conftest import HASTE, PROCESSES, SPEED, receivers
 from tests.versions.recordings import Recording, oldest, recordings
 
-
 #: A service is started for each: `make test` plays the oldest, which differs most from today's.
 _PLAYED: Final = [
     pytest.param(one, id=one.name, marks=[] if one == oldest() else [pytest.mark.full])
