@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, Final
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -27,6 +27,8 @@ from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import Owner, Seen, Survey, owner, survey
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
 
+_DOUBLINGS_MAX: Final = 6
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thoroughness:
@@ -34,7 +36,7 @@ class Thoroughness:
 
     lines_max: int
     downloads_max: int
-    #: The wait before a download that lacked lines is tried again.
+    #: The wait before a download that lacked lines is tried again; it doubles each time.
     again_after: timedelta
 
 
@@ -212,14 +214,16 @@ class BringIn:
     def _retry_later(
         self, submission: Submission, reason: str, *, downloaded: bool = False
     ) -> None:
+        tries = submission.downloads + int(downloaded)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             submissions.note(
                 connection,
                 submission.id,
                 last_error=reason,
-                downloads=submission.downloads + int(downloaded),
-                poll_at=now + self._thoroughness.again_after,
+                downloads=tries,
+                # Nobody may ever be able to read it: the looks become rare.
+                poll_at=now + self._thoroughness.again_after * 2 ** min(tries, _DOUBLINGS_MAX),
             )
         tell("download_failed", warning=True, submission_id=str(submission.id), reason=reason)
 

@@ -1,15 +1,22 @@
-"""Celery's Redis backend, except that errbacks which need the failure itself are sent home with it, and that
-nothing takes the place of a success.
+"""Celery's Redis backend, except that errbacks which need the failure itself are sent home with it, that
+nothing takes the place of a success, and that an outage fails no chord.
 """
 
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Final
 
+import redis
 from celery import signature
 from celery.backends.redis import RedisBackend
+from kombu.exceptions import OperationalError
 
 from unhurried.contract import ERRBACK_HEADER, ERRBACK_TASK
 
+#: Redis or the broker is away. Nothing is wrong with a chord.
+_OUTAGES: Final = (redis.RedisError, OperationalError, OSError)
 #: What such an errback finds in its request: what names the task, never its arguments.
 _KNOWN: Final = ("id", "task", "root_id", "parent_id", "group")
 
@@ -28,11 +35,75 @@ return 1
 """
 
 
+class _LastStep(threading.local):
+    """A chord's last step, as this thread takes it."""
+
+    client: Any = None
+    #: What broke it off: the chord must stay as it is, so that the step can be taken again.
+    outage: BaseException | None = None
+
+
+class _Careful:
+    """A client that deletes nothing of a chord whose last step has broken off."""
+
+    def __init__(self, client: Any, step: _LastStep) -> None:
+        self._client = client
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def delete(self, *keys: Any) -> Any:
+        return 0 if self._step.outage is not None else self._client.delete(*keys)
+
+
 class HomewardRedisBackend(RedisBackend):
     """Wraps each errback that its caller marked into the task that calls it in the caller's worker.
 
     A result that says SUCCESS stays.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._step = _LastStep()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def client(self) -> Any:
+        """The connections; within a chord's last step those that take care of it."""
+        return self._step.client or self._plain_client
+
+    @cached_property
+    def _plain_client(self) -> Any:
+        return self._create_client(**self.connparams)  # type: ignore[attr-defined]  # absent from the stubs
+
+    def on_chord_part_return(self, *args: Any, **kwargs: Any) -> None:
+        """Count a part; the last one publishes the body. Raises an outage, after which it may be repeated.
+
+        Celery takes whatever goes wrong there for the chord's failure, and throws away what is paid for.
+        """
+        self._step.client = _Careful(self._plain_client, self._step)
+        try:
+            super().on_chord_part_return(*args, **kwargs)
+        finally:
+            self._step.client, self._step.outage = None, None
+
+    def chord_error_from_stack(self, callback: Any, exc: BaseException | None = None) -> Any:
+        """Fail a chord's body, unless it is an outage that is being handled: that is raised again."""
+        cause = sys.exc_info()[1]
+        if isinstance(cause, _OUTAGES):
+            self._step.outage = cause
+            raise cause
+        return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]  # absent from the stubs
+
+    @property
+    def _chord_cleanup_script(self) -> Callable[..., Any]:
+        """Celery cleans up whatever became of the publishing; a claim that is left runs out by itself."""
+        clean_up = super()._chord_cleanup_script  # type: ignore[misc]  # absent from the stubs
+
+        def unless_broken_off(*args: Any, **kwargs: Any) -> Any:
+            return 1 if self._step.outage is not None else clean_up(*args, **kwargs)
+
+        return unless_broken_off
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:
         lifetime_s = self.expires if expires is None else expires  # type: ignore[attr-defined]  # absent from the stubs

@@ -50,13 +50,16 @@ def owner(found: Survey, *, requests: int, last_look: bool) -> Owner:
     """Whose the results are. `requests` is how many the batch holds, by which it was adopted.
 
     A file that breaks off in its first line shows none of our ids either: only ids of others, and either all
-    of them or nothing more on the last look, prove a stranger.
+    of them or nothing more on the last look, prove a stranger. One that stays empty holds nothing that was
+    paid for, whoever's it is: a batch with lines is looked for then.
     """
     if found.chosen:
         return Owner.OURS
     foreign = len(found.strangers) - found.unreadable
-    is_whole = not found.unreadable and foreign >= requests
-    return Owner.STRANGER if foreign and (is_whole or last_look) else Owner.UNCLEAR
+    if not found.unreadable and foreign >= requests:
+        return Owner.STRANGER
+    says_something = foreign > 0 or not found.unreadable
+    return Owner.STRANGER if last_look and says_something else Owner.UNCLEAR
 
 
 def survey(lines: Iterable[Seen], *, token: str, jobs: Collection[UUID]) -> Survey:

@@ -42,6 +42,7 @@ DIRECTED: Final = {
     "test_an_answer_that_only_an_earlier_file_held_is_used",
     "a file that breaks off in its first line": "tests/unit/test_reconciling.py",
     "a claim in a nested loop": "tests/ledger/test_claims.py",
+    "an outage in a chord's last step": "tests/completion/test_last_step.py",
     "an illegal move": "tests/ledger/test_illegal_moves.py",
 }
 

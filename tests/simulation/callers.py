@@ -20,6 +20,7 @@ _TASKS: Final = {
     "openai": TASK_NAMES[Endpoint.RESPONSES],
 }
 _PUBLISHED_WITHIN_S: Final = 1800.0
+_LITTLE_WITHIN_S: Final = 60.0
 _REPEAT_AFTER_S: Final = 7200.0
 
 
@@ -48,6 +49,7 @@ class Callers:
     chords: dict[str, int] = field(default_factory=dict)
     queue: list[bytes] = field(default_factory=list)
     reserved: list[bytes] = field(default_factory=list)
+    torn: set[str] = field(default_factory=set)
     ran: Counter[str] = field(default_factory=Counter)
     mails: Counter[str] = field(default_factory=Counter)
     memory: RedisMemory | None = None
@@ -57,9 +59,15 @@ class Callers:
         chance = self.world.chance
         for provider in MODELS:
             for number in range(chance.count(1, 6)):
-                self._later(self._single(provider, number))
+                self._later([self._single(provider, number)], _PUBLISHED_WITHIN_S)
             for number in range(chance.count(0, 1)):
                 self._chord(f"{provider}-chord-{number}", provider, chance.count(2, 5))
+
+    def plan_little(self) -> None:
+        """What a small scene needs: one call at each provider, and one chord."""
+        for number, provider in enumerate(MODELS):
+            self._later([self._single(provider, number)], _LITTLE_WITHIN_S)
+        self._chord("anthropic-chord-0", "anthropic", 2, within_s=_LITTLE_WITHIN_S)
 
     def ran_task(self, message: dict[str, Any]) -> None:
         """A caller's worker takes a task that completion published."""
@@ -84,7 +92,10 @@ class Callers:
         return str(meta["status"]), meta["result"]
 
     def lose_queue(self) -> None:
-        """What Redis alone had is gone."""
+        """What Redis alone had is gone; a chord that has lost a part like this is lost."""
+        for call in self.calls.values():
+            if call.group is not None and call.raw in (*self.queue, *self.reserved):
+                self.torn.add(call.group)
         self.queue.clear()
         self.reserved.clear()
 
@@ -104,8 +115,11 @@ class Callers:
         call.raw = _message(call, options, embed)
         return call
 
-    def _chord(self, group: str, provider: str, size: int) -> None:
+    def _chord(
+        self, group: str, provider: str, size: int, *, within_s: float = _PUBLISHED_WITHIN_S
+    ) -> None:
         self.chords[group] = size
+        parts = []
         body = _signature("body", f"body-{group}")
         for index in range(size):
             name = f"{group}-{index}"
@@ -113,18 +127,23 @@ class Callers:
             call.raw = _message(
                 call, {"on_failure": "return"}, {"chord": {**body, "chord_size": size}}, index
             )
-            self._later(call)
-        self._size(group)
+            parts.append(call)
+        self._later(parts, within_s)
 
-    def _size(self, group: str) -> None:
-        """Celery tells Redis how large a chord is before its parts are published."""
+    def _later(self, calls: list[Call], within_s: float) -> None:
+        for call in calls:
+            self.calls[call.task_id] = call
+        moment_s = self.world.chance.between(0, within_s)
+        self.world.at(moment_s, lambda: self._publish_all(calls))
+
+    def _publish_all(self, calls: list[Call]) -> None:
+        """Celery tells Redis how large a chord is, and then publishes its parts."""
         assert self.memory is not None
-        self.memory.preset(f"celery-taskset-meta-{group}.s", str(self.chords[group]))
-
-    def _later(self, call: Call) -> None:
-        self.calls[call.task_id] = call
-        moment_s = self.world.chance.between(0, _PUBLISHED_WITHIN_S)
-        self.world.at(moment_s, lambda: self._publish(call))
+        group = calls[0].group
+        if group is not None:
+            self.memory.preset(f"celery-taskset-meta-{group}.s", str(self.chords[group]))
+        for call in calls:
+            self._publish(call)
 
     def _publish(self, call: Call) -> None:
         if call in list(self.unended()):

@@ -45,7 +45,7 @@ class _Backend(HomewardRedisBackend):
     """Production's, speaking to the stage."""
 
     @property
-    def client(self) -> Any:
+    def _plain_client(self) -> Any:
         return Stage.memory
 
     def on_task_call(self, producer: Any, task_id: str) -> Any:

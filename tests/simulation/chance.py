@@ -120,6 +120,11 @@ class Chance:
             weak=weak,
         )
 
+    @property
+    def is_laid_down(self) -> bool:
+        """Whether a plan says what goes wrong: the scene is a small one."""
+        return self._plan is not None
+
     def calm(self) -> None:
         """From here on nothing goes wrong."""
         self._is_calm = True

@@ -119,7 +119,10 @@ class _Play:
     def run(self) -> None:
         """Storm, calm, verdict."""
         world, mix = self._world, self._world.chance.mix
-        self._callers.plan()
+        if world.chance.is_laid_down:
+            self._callers.plan_little()
+        else:
+            self._callers.plan()
         for _ in range(mix.redis_losses):
             self._lose_redis()
         for _ in range(mix.foreign):

@@ -68,7 +68,7 @@ def _delivered(world: World, callers: Callers, billed: list[Billed]) -> None:
 def _canvas(world: World, callers: Callers) -> None:
     """Bodies and callbacks ran once; twice is noticed when it happens."""
     for group in callers.chords:
-        if callers.ran[f"body-{group}"] != 1:
+        if callers.ran[f"body-{group}"] != 1 and group not in callers.torn:
             world.violate(f"the body of {group} ran {callers.ran[f'body-{group}']} times")
     for call in callers.calls.values():
         status, _ = callers.end(call)

@@ -58,7 +58,8 @@ def test_a_line_of_another_submission_speaks_for_nobody() -> None:
         ([STRANGER] * 3 + [UNREADABLE], False, Owner.UNCLEAR),
         ([UNREADABLE], False, Owner.UNCLEAR),
         ([UNREADABLE], True, Owner.UNCLEAR),
-        ([], True, Owner.UNCLEAR),
+        ([], False, Owner.UNCLEAR),
+        ([], True, Owner.STRANGER),
     ],
 )
 def test_only_ids_of_others_prove_a_stranger(
