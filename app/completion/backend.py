@@ -87,13 +87,13 @@ class HomewardRedisBackend(RedisBackend):
         finally:
             self._step.client, self._step.outage = None, None
 
-    def chord_error_from_stack(self, callback: Any, exc: BaseException | None = None) -> Any:
+    def chord_error_from_stack(self, callback: Any, exc: Exception | None = None) -> Any:
         """Fail a chord's body, unless it is an outage that is being handled: that is raised again."""
         cause = sys.exc_info()[1]
         if isinstance(cause, _OUTAGES):
             self._step.outage = cause
             raise cause
-        return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]  # absent from the stubs
+        return super().chord_error_from_stack(callback, exc)
 
     @property
     def _chord_cleanup_script(self) -> Callable[..., Any]:
