@@ -1,0 +1,109 @@
+"""Every run of a scene, in several worlds at once, and what they have shown together."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Final
+
+from dev.exchanges import Edge, Side
+from tests.crash.edges import load as loads
+from tests.crash.edges.load import Load
+from tests.crash.edges.playing import Played, play
+from tests.crash.edges.scenes import SCENES, Scene
+from tests.crash.edges.world import Grounds, World
+
+#: More than there are cores: some of them wait for a span to end.
+_WORLDS: Final = 4
+
+Plan = Callable[[Sequence[str]], list[Edge]]
+
+
+@dataclass
+class Net:
+    """Worlds, and what was played in them; each scene once."""
+
+    grounds: Grounds
+    #: Every run, by scene.
+    played: dict[str, list[Played]] = field(default_factory=dict)
+    _worlds: SimpleQueue[World] = field(default_factory=SimpleQueue)
+    _loads: dict[tuple[str, str], Load] = field(default_factory=dict)
+
+    @contextmanager
+    def spread(self) -> Iterator["Net"]:
+        """With worlds to play in."""
+        with ExitStack() as stack:
+            for number in range(1, _WORLDS + 1):
+                self._worlds.put(stack.enter_context(World(self.grounds, number)))
+            yield self
+
+    def full(self, name: str, plan: Plan) -> list[Played]:
+        """Every run of a scene, in the first place those that nobody was hurt in."""
+        if name not in self.played:
+            self.played[name] = self.play(SCENES[name], plan, is_whole=True)
+        return self.played[name]
+
+    def play(self, scene: Scene, plan: Plan, *, is_whole: bool = False) -> list[Played]:
+        """See how the step goes, kill it where the plan says; and see that nothing was beyond, of a whole plan."""
+        for provider in scene.providers:
+            self._load(provider, scene.kind)
+        with ThreadPoolExecutor(_WORLDS) as pool:
+            unhurt = list(pool.map(lambda one: self._one(scene, one, None), scene.providers))
+            wanted = []
+            for at, one in enumerate(unhurt):
+                edges = plan(one.exchanges)
+                if scene.in_turn:
+                    edges = edges[at :: len(unhurt)]
+                if is_whole:
+                    edges.append(Edge(number=len(one.exchanges) + 1, side=Side.BEFORE))
+                wanted += [(one.provider, edge) for edge in edges]
+            hurt = list(pool.map(lambda one: self._one(scene, *one), wanted))
+        return unhurt + hurt
+
+    def _load(self, provider: str, kind: str) -> Load:
+        if (provider, kind) not in self._loads:
+            world = self._worlds.get()
+            self._loads[provider, kind] = loads.publish(
+                world.redis, world.redis_url, provider, kind
+            )
+            self._worlds.put(world)
+        return self._loads[provider, kind]
+
+    def _one(self, scene: Scene, provider: str, edge: Edge | None) -> Played:
+        world = self._worlds.get()
+        try:
+            return play(world, scene, self._loads[provider, scene.kind], edge)
+        finally:
+            self._worlds.put(world)
+
+
+def wrong(played: Sequence[Played]) -> list[str]:
+    """Everything that went wrong, each with the run that it went wrong in."""
+    return [f"{one.name}: {what}" for one in played for what in one.wrong]
+
+
+def kills(played: Sequence[Played]) -> int:
+    """How many processes were killed."""
+    return sum(len(one.killed_at) for one in played)
+
+
+def rare(played: Sequence[Played]) -> Counter[str]:
+    """How often each rare path was taken."""
+    return sum((one.rare for one in played), Counter())
+
+
+def summary(played: dict[str, list[Played]]) -> Iterator[str]:
+    """Lines for a person: each scene, each rare path, each kind of edge."""
+    everything = [one for runs in played.values() for one in runs]
+    yield f"{kills(everything)} processes killed in {len(everything)} runs, {len(wrong(everything))} violations"
+    for name, runs in played.items():
+        second = sum(len(one.killed_at) == 2 for one in runs)
+        yield f"  {name:<24} {len(runs):>4} runs {kills(runs):>4} kills, {second} of them in a recovery"
+    yield "rare paths taken:"
+    yield from (f"  {count:>4}  {name}" for name, count in rare(everything).most_common())
+    yield "killed at:"
+    edges = Counter(at for one in everything for at in one.killed_at)
+    for kind in sorted({at.partition(" ")[2] for at in edges}):
+        yield f"  {edges[f'before {kind}']:>4} before {edges[f'after {kind}']:>4} after  {kind}"
