@@ -5,31 +5,36 @@ from typing import Final
 
 from dev.exchanges import Exchange
 
-#: What psycopg, redis-py and kombu say when they open a connection, or to see whether one lives. Servers keep
+#: What opens a connection, looks whether it lives, begins a transaction or asks for the time. Servers keep
 #: nothing of it, so the moment before it is the moment after the exchange before it.
 _COURTESIES: Final = frozenset(
     {
         "postgres startup",
+        "postgres SELECT pg_catalog",
+        "postgres SELECT current_schema",
+        "postgres SELECT pg_type",
         "postgres SHOW",
         "postgres SAVEPOINT",
         "postgres RELEASE",
-        "postgres SELECT pg_type",
         "postgres nothing",
+        "postgres BEGIN",
+        "postgres SELECT clock_timestamp",
         "redis PING",
         "redis HELLO",
         "redis CLIENT",
         "redis SELECT",
     }
 )
-_VERBS: Final = (
-    rb"SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SHOW|"
-    rb"DECLARE|FETCH|CLOSE"
+_STATEMENT: Final = re.compile(
+    rb"\s*(SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SHOW|"
+    rb"DECLARE|FETCH|CLOSE)\b",
+    re.IGNORECASE,
 )
-_STATEMENT: Final = re.compile(rb"\b(%b)\b" % _VERBS, re.IGNORECASE)
 _TABLE: Final = re.compile(rb"\b(?:FROM|UPDATE|INSERT INTO)\s+(\w+)", re.IGNORECASE)
-#: A Query message of an empty statement.
-_EMPTY: Final = b"Q\x00\x00\x00\x05\x00"
+_FUNCTION: Final = re.compile(rb"\s*SELECT\s+(\w+)[.(]", re.IGNORECASE)
 _ON_A_TABLE: Final = frozenset({"SELECT", "WITH", "INSERT INTO", "UPDATE", "DELETE FROM"})
+#: PostgreSQL's messages begin with a letter and four bytes of length.
+_HEAD_BYTES: Final = 5
 _COMMAND: Final = re.compile(rb"\A\*\d+\r\n\$\d+\r\n(\w+)")
 _REQUEST: Final = re.compile(rb"\A([A-Z]+) ([^ ?]+)[^ ]* HTTP")
 _ID: Final = re.compile(r"/(msgbatch|batch|file)[_-][\w-]+")
@@ -55,14 +60,18 @@ def _sql(exchange: Exchange) -> str:
 def _statement(said: bytes) -> str:
     if b"database\x00" in said:
         return "startup"
-    if said == _EMPTY:
+    text = said[_HEAD_BYTES:]
+    if said.startswith(b"P"):
+        # Its name comes first.
+        _, _, text = text.partition(b"\x00")
+    if said.startswith(b"Q") and text.strip(b";\x00") == b"":
         return "nothing"
-    found = _STATEMENT.search(said)
+    found = _STATEMENT.match(text)
     if found is None:
         return "another message"
     verb = found.group(1).decode().upper()
-    table = _TABLE.search(said, found.start()) if verb in _ON_A_TABLE else None
-    return f"{verb} {table.group(1).decode()}" if table is not None else verb
+    about = _FUNCTION.match(text) or (_TABLE.search(text) if verb in _ON_A_TABLE else None)
+    return f"{verb} {about.group(1).decode()}" if about is not None else verb
 
 
 def _redis(exchange: Exchange) -> str:

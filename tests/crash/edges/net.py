@@ -11,6 +11,7 @@ from typing import Final
 from dev.exchanges import Edge, Side
 from tests.crash.edges import load as loads
 from tests.crash.edges.load import Load
+from tests.crash.edges.planning import every_edge
 from tests.crash.edges.playing import Played, play
 from tests.crash.edges.scenes import SCENES, Scene
 from tests.crash.edges.world import Grounds, World
@@ -39,28 +40,53 @@ class Net:
                 self._worlds.put(stack.enter_context(World(self.grounds, number)))
             yield self
 
-    def full(self, name: str, plan: Plan) -> list[Played]:
+    def full(self, name: str) -> list[Played]:
         """Every run of a scene, in the first place those that nobody was hurt in."""
+        if not self.played:
+            # Redis knows the service's scripts from then on, which is an exchange less for each.
+            for first in (SCENES["intake"], SCENES["near-real-time, raise"]):
+                self._unhurt(first)
         if name not in self.played:
-            self.played[name] = self.play(SCENES[name], plan, is_whole=True)
+            self.played[name] = self.play(SCENES[name], every_edge, is_whole=True)
         return self.played[name]
 
     def play(self, scene: Scene, plan: Plan, *, is_whole: bool = False) -> list[Played]:
-        """See how the step goes, kill it where the plan says; and see that nothing was beyond, of a whole plan."""
+        """See how the step goes, and kill it where the plan says.
+
+        Of a whole plan it is seen as well that the step has no more exchanges.
+        """
+        unhurt = self._unhurt(scene)
+        wanted = []
+        for at, one in enumerate(unhurt):
+            edges = plan(one.exchanges)
+            if scene.in_turn:
+                edges = edges[at :: len(unhurt)]
+            wanted += [(one.provider, edge) for edge in edges]
+        hurt = self._all(scene, wanted)
+        if is_whole:
+            hurt += self._beyond(scene, unhurt)
+        return unhurt + hurt
+
+    def _unhurt(self, scene: Scene) -> list[Played]:
         for provider in scene.providers:
             self._load(provider, scene.kind)
+        return self._all(scene, [(provider, None) for provider in scene.providers])
+
+    def _beyond(self, scene: Scene, unhurt: Sequence[Played]) -> list[Played]:
+        edges = [
+            (one.provider, Edge(number=len(one.exchanges) + 1, side=Side.BEFORE)) for one in unhurt
+        ]
+        played = self._all(scene, edges)
+        for one in played:
+            if one.killed_at:
+                one.wrong.append("the step had more exchanges than the one that nobody hurt")
+            # Not to come to this one is what had to be.
+            one.edge = None
+        return played
+
+    def _all(self, scene: Scene, wanted: Sequence[tuple[str, Edge | None]]) -> list[Played]:
         with ThreadPoolExecutor(_WORLDS) as pool:
-            unhurt = list(pool.map(lambda one: self._one(scene, one, None), scene.providers))
-            wanted = []
-            for at, one in enumerate(unhurt):
-                edges = plan(one.exchanges)
-                if scene.in_turn:
-                    edges = edges[at :: len(unhurt)]
-                if is_whole:
-                    edges.append(Edge(number=len(one.exchanges) + 1, side=Side.BEFORE))
-                wanted += [(one.provider, edge) for edge in edges]
-            hurt = list(pool.map(lambda one: self._one(scene, *one), wanted))
-        return unhurt + hurt
+            return list(pool.map(lambda one: self._one(scene, *one), wanted))
 
     def _load(self, provider: str, kind: str) -> Load:
         if (provider, kind) not in self._loads:
@@ -89,6 +115,11 @@ def kills(played: Sequence[Played]) -> int:
     return sum(len(one.killed_at) for one in played)
 
 
+def missed(played: Sequence[Played]) -> list[str]:
+    """Runs whose step was over before it came to the edge, this time."""
+    return [one.name for one in played if one.edge is not None and not one.killed_at]
+
+
 def rare(played: Sequence[Played]) -> Counter[str]:
     """How often each rare path was taken."""
     return sum((one.rare for one in played), Counter())
@@ -98,6 +129,7 @@ def summary(played: dict[str, list[Played]]) -> Iterator[str]:
     """Lines for a person: each scene, each rare path, each kind of edge."""
     everything = [one for runs in played.values() for one in runs]
     yield f"{kills(everything)} processes killed in {len(everything)} runs, {len(wrong(everything))} violations"
+    yield from (f"  not reached: {name}" for name in missed(everything))
     for name, runs in played.items():
         second = sum(len(one.killed_at) == 2 for one in runs)
         yield f"  {name:<24} {len(runs):>4} runs {kills(runs):>4} kills, {second} of them in a recovery"

@@ -67,13 +67,26 @@ def _never_arrived(world: World) -> None:
     wait_until(lambda: _is_settled(world), within_s=START_S, what="the settle time")
 
 
+def _absent(world: World) -> None:
+    """As before; it was looked for once, and is due to be looked for once more."""
+    _never_arrived(world)
+    world.run("pack")
+    wait_until(lambda: _is_due(world), within_s=START_S, what="the next look")
+
+
 def _is_settled(world: World) -> bool:
-    return (
-        world.ledger.rows(
-            "SELECT bool_and(not_after + interval '0.3 s' < clock_timestamp()) AS it FROM submission"
-        )[0]["it"]
-        is True
-    )
+    (found,) = world.ledger.rows("""
+        SELECT bool_and(not_after + interval '0.3 s' < clock_timestamp()) AS yes FROM submission
+    """)
+    return found["yes"] is True
+
+
+def _is_due(world: World) -> bool:
+    (found,) = world.ledger.rows("""
+        SELECT bool_and(absent_noted_at + interval '0.05 s' < clock_timestamp()) AS yes
+        FROM submission
+    """)
+    return found["yes"] is True
 
 
 def _restored(world: World) -> None:
@@ -117,7 +130,8 @@ SCENES: Final = {
         Scene("intake", ["intake"], _published, in_turn=True),
         Scene("pack", ["pack"], _admitted),
         Scene("search, there", ["pack"], _reply_lost),
-        Scene("search, absent", ["pack", "pack"], _never_arrived),
+        Scene("search, never arrived", ["pack"], _never_arrived),
+        Scene("search, absent", ["pack"], _absent),
         Scene("search, doubled", ["pack"], _doubled, providers=["openai"], billed=2),
         Scene("sweep, restored", ["pack"], _restored, in_turn=True),
         Scene("collect", ["collect"], _ended),

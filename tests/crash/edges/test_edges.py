@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.crash.edges.net import Net, kills, rare, wrong
-from tests.crash.edges.planning import every_edge, money_edges
+from tests.crash.edges.net import Net, kills, missed, rare, wrong
+from tests.crash.edges.planning import money_edges
 from tests.crash.edges.scenes import SCENES
 
 KILLS_LEAST = 500
@@ -42,7 +42,7 @@ def test_a_step_killed_at_any_edge_is_made_good(net: Net, name: str) -> None:
     """
     Everything is delivered and billed once and nothing is lost, by the books, the caller's queue and the mails.
     """
-    played = net.full(name, every_edge)
+    played = net.full(name)
 
     assert [] == wrong(played)
 
@@ -51,9 +51,10 @@ def test_a_step_killed_at_any_edge_is_made_good(net: Net, name: str) -> None:
 @pytest.mark.timeout(1200)
 def test_the_net_is_as_wide_as_it_says(net: Net) -> None:
     """
-    At least 500 processes were killed, and every rare path was taken.
+    At least 500 processes were killed, hardly an edge was not reached, and every rare path was taken.
     """
-    played = [one for name in SCENES for one in net.full(name, every_edge)]
+    played = [one for name in SCENES for one in net.full(name)]
 
     assert kills(played) >= KILLS_LEAST
+    assert len(missed(played)) <= len(played) // 50
     assert set() == RARE - rare(played).keys()
