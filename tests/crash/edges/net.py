@@ -9,8 +9,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from dev.exchanges import Edge, Side
-from tests.crash.edges import load as loads
-from tests.crash.edges.load import Load
+from tests.crash.edges.load import Load, publish
 from tests.crash.edges.planning import every_edge
 from tests.crash.edges.playing import Played, play
 from tests.crash.edges.scenes import SCENES, Scene
@@ -36,8 +35,10 @@ class Net:
     def spread(self) -> Iterator["Net"]:
         """With worlds to play in."""
         with ExitStack() as stack:
-            for number in range(1, _WORLDS + 1):
-                self._worlds.put(stack.enter_context(World(self.grounds, number)))
+            worlds = [stack.enter_context(World(self.grounds, one + 1)) for one in range(_WORLDS)]
+            self._publish(worlds[0])
+            for world in worlds:
+                self._worlds.put(world)
             yield self
 
     def full(self, name: str) -> list[Played]:
@@ -68,8 +69,6 @@ class Net:
         return unhurt + hurt
 
     def _unhurt(self, scene: Scene) -> list[Played]:
-        for provider in scene.providers:
-            self._load(provider, scene.kind)
         return self._all(scene, [(provider, None) for provider in scene.providers])
 
     def _beyond(self, scene: Scene, unhurt: Sequence[Played]) -> list[Played]:
@@ -88,14 +87,15 @@ class Net:
         with ThreadPoolExecutor(_WORLDS) as pool:
             return list(pool.map(lambda one: self._one(scene, *one), wanted))
 
-    def _load(self, provider: str, kind: str) -> Load:
-        if (provider, kind) not in self._loads:
-            world = self._worlds.get()
-            self._loads[provider, kind] = loads.publish(
-                world.redis, world.redis_url, provider, kind
-            )
-            self._worlds.put(world)
-        return self._loads[provider, kind]
+    def _publish(self, world: World) -> None:
+        """Let a caller publish every load, while no service is in any database of this Redis."""
+        world.redis.flushall()
+        for scene in SCENES.values():
+            for provider in scene.providers:
+                if (provider, scene.kind) not in self._loads:
+                    self._loads[provider, scene.kind] = publish(
+                        world.redis, world.redis_url, provider, scene.kind
+                    )
 
     def _one(self, scene: Scene, provider: str, edge: Edge | None) -> Played:
         world = self._worlds.get()
