@@ -1,6 +1,7 @@
 """A TCP proxy that strikes: replies are cut off or held back after the server has done what it was asked.
 
-Between the service and a provider, a mail server: whatever speaks in turns over one connection.
+Between the service and a provider, a mail server: whatever speaks in turns over one connection. What is struck
+is told by what it says (`Fault`), or by its number among all exchanges of some proxies (`Turns`).
 """
 
 import asyncio
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
+
+from dev.exchanges import Count, Turns
 
 _CHUNK_BYTES: Final = 1 << 16
 _START_S: Final = 10.0
@@ -52,10 +55,15 @@ class Fault:
 
 
 class FaultProxy:
-    """Listens on a free loopback port for a server on another. A context manager."""
+    """Listens on a free loopback port for a server on another. A context manager.
 
-    def __init__(self, server_port: int) -> None:
+    Exchanges are counted under `name` where `turns` are given.
+    """
+
+    def __init__(self, server_port: int, *, name: str = "", turns: Turns | None = None) -> None:
         self._server_port = server_port
+        self._name = name
+        self._turns = turns
         self._faults: list[Fault] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -141,7 +149,8 @@ class FaultProxy:
             with suppress(OSError):
                 await writer.wait_closed()
         else:
-            await _Conversation(self._faults, (reader, writer), there).run()
+            count = Count(self._name, self._turns) if self._turns is not None else None
+            await _Conversation(self._faults, (reader, writer), there, count).run()
         finally:
             self._under_way.discard(task)
             self._clients.discard(writer)
@@ -153,7 +162,10 @@ _Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class _Conversation:
     """One client's connection and the server's half of it."""
 
-    def __init__(self, faults: list[Fault], client: _Ends, server: _Ends) -> None:
+    def __init__(
+        self, faults: list[Fault], client: _Ends, server: _Ends, count: Count | None
+    ) -> None:
+        self._count = count
         self._faults = faults
         self._client = client
         self._server = server
@@ -177,6 +189,9 @@ class _Conversation:
 
     async def _requests(self) -> None:
         while chunk := await self._client[0].read(_CHUNK_BYTES):
+            if self._count is not None and self._count.holds_request(chunk):
+                await _swallow(self._client[0])
+                return
             self._match(chunk)
             if self._fault is not None and self._fault.deed is Deed.LOSE:
                 self._fault.struck.set()
@@ -197,8 +212,7 @@ class _Conversation:
         self._server[1].write(chunk[:passes])
         await self._server[1].drain()
         fault.struck.set()
-        while await self._client[0].read(_CHUNK_BYTES):
-            pass  # what else the client sends of it stays here
+        await _swallow(self._client[0])
 
     def _match(self, chunk: bytes) -> None:
         for fault in self._faults:
@@ -220,6 +234,10 @@ class _Conversation:
 
     async def _replies(self) -> None:
         while chunk := await self._server[0].read(_CHUNK_BYTES):
+            if self._count is not None and self._count.holds_reply():
+                await _swallow(self._server[0])
+                # The server's going away is a part of the reply: the client does not hear of it either.
+                await asyncio.Event().wait()
             rest = chunk
             if self._fault is not None:
                 rest = chunk[self._passes :]
@@ -256,3 +274,9 @@ class _Conversation:
         if chunk:
             self._client[1].write(chunk)
             await self._client[1].drain()
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    """Keep what still comes, until the other end goes away."""
+    while await reader.read(_CHUNK_BYTES):
+        pass

@@ -1,6 +1,7 @@
 """The proxy that strikes replies after the server has done its part."""
 
 import re
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
+from dev.exchanges import Edge, Exchange, Side, Turns
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from tests.support.waiting import wait_until
 
@@ -177,3 +179,114 @@ def test_it_leads_to_another_server(
         second.shutdown()
         thread.join()
     assert ([b"one"], [b"three"]) == (server.did, second.did)
+
+
+@pytest.fixture
+def turns() -> Turns:
+    """What two proxies count together."""
+    return Turns()
+
+
+@pytest.fixture
+def counted(server: _Server, turns: Turns) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection through each of two proxies that count together."""
+    port = server.server_address[1]
+    with (
+        FaultProxy(port, name="left", turns=turns) as left,
+        FaultProxy(port, name="right", turns=turns) as right,
+        socket.create_connection(("127.0.0.1", left.port), timeout=WITHIN_S) as one,
+        socket.create_connection(("127.0.0.1", right.port), timeout=WITHIN_S) as other,
+    ):
+        yield one, other
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_exchanges_are_counted_over_all_proxies(turns: Turns, counted: Pair) -> None:
+    """In the order of their requests, each with the one before it on its own connection."""
+    left, right = counted
+    for client, request in [(left, b"one"), (right, b"two"), (left, b"three")]:
+        assert REPLY == _ask(client, request)
+
+    assert [
+        Exchange("left", b"one", b""),
+        Exchange("right", b"two", b""),
+        Exchange("left", b"three", b"one"),
+    ] == turns.seen
+
+
+def test_what_is_said_before_the_server_speaks_is_one_exchange(
+    turns: Turns, counted: Pair, server: _Server
+) -> None:
+    """A body that follows its head is no exchange of its own; the held one keeps both to itself."""
+    edge = Edge(number=1, side=Side.BEFORE)
+    turns.begin(edge)
+    counted[0].sendall(b"head")
+    assert edge.struck.wait(WITHIN_S)
+    counted[0].sendall(b"body")
+    assert REPLY == _ask(counted[1], b"look")
+
+    assert [b"head", b"look"] == [one.request for one in turns.seen]
+    assert [b"look"] == server.did
+
+
+def test_an_exchange_is_held_before_its_request_reaches_the_server(
+    turns: Turns, counted: Pair, server: _Server
+) -> None:
+    """The one of that number, through whichever proxy; the others pass."""
+    left, right = counted
+    edge = Edge(number=2, side=Side.BEFORE)
+    turns.begin(edge)
+    assert REPLY == _ask(left, b"one")
+    assert not edge.struck.is_set()
+    right.sendall(b"two")
+    assert edge.struck.wait(WITHIN_S)
+
+    assert REPLY == _ask(left, b"three")
+    assert [b"one", b"three"] == server.did
+
+
+def test_an_exchange_is_held_after_the_server_answered(
+    turns: Turns, counted: Pair, server: _Server
+) -> None:
+    """The server did it, and the client has heard nothing of it when it goes away."""
+    left, right = counted
+    edge = Edge(number=2, side=Side.AFTER)
+    turns.begin(edge)
+    assert REPLY == _ask(left, b"one")
+    right.sendall(b"two")
+    assert edge.struck.wait(WITHIN_S)
+
+    assert [b"one", b"two"] == server.did
+    assert ([], [], []) == select.select([right], [], [], 0)
+
+
+def test_counting_begins_anew(turns: Turns, counted: Pair) -> None:
+    """What was seen is forgotten, and the number is that of what comes from then on."""
+    assert REPLY == _ask(counted[0], b"one")
+    edge = Edge(number=1, side=Side.AFTER)
+    turns.begin(edge)
+    counted[0].sendall(b"two")
+
+    assert edge.struck.wait(WITHIN_S)
+    assert [Exchange("left", b"two", b"one")] == turns.seen
+
+
+def test_a_client_that_is_held_and_goes_away_leaves_nothing_behind(
+    turns: Turns, counted: Pair
+) -> None:
+    """The server's half of its connection ends."""
+    assert [REPLY, REPLY] == [_ask(client, b"look") for client in counted]
+    assert 2 == _threads()
+    edge = Edge(number=1, side=Side.AFTER)
+    turns.begin(edge)
+    counted[0].sendall(b"one")
+    assert edge.struck.wait(WITHIN_S)
+    counted[0].close()
+
+    wait_until(lambda: _threads() == 1, within_s=WITHIN_S, what="the server's half to end")
+
+
+def _threads() -> int:
+    return sum("process_request_thread" in one.name for one in threading.enumerate())

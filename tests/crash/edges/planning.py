@@ -1,0 +1,53 @@
+"""Which edges a step is killed at, from the exchanges of one that nobody hurt. Pure."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from dev.exchanges import Edge, Side
+from tests.crash.edges.labels import is_courtesy
+
+#: Around what costs money, and the commits before and after it.
+_MONEY: Final = (
+    "provider POST /v1/files",
+    "provider POST /v1/batches",
+    "provider POST /v1/messages/batches",
+)
+_COMMIT: Final = "postgres COMMIT after INSERT INTO event"
+
+
+def every_edge(exchanges: Sequence[str]) -> list[Edge]:
+    """Both sides of every exchange that a server keeps something of, each moment once.
+
+    The moment after one is the moment before the next: no server knows the difference. Held are, in turn, the
+    reply of the one and the request of the other; where either is at a provider or a mail server, both are.
+    """
+    kept = [number for number, said in enumerate(exchanges, 1) if not is_courtesy(said)]
+    found = [Edge(number=kept[0], side=Side.BEFORE)]
+    for turn, (number, following) in enumerate(pairwise(kept)):
+        after, before = (
+            Edge(number=number, side=Side.AFTER),
+            Edge(number=following, side=Side.BEFORE),
+        )
+        outside = not all(
+            exchanges[one - 1].startswith(("postgres", "redis")) for one in (number, following)
+        )
+        found += [after, before] if outside else [(after, before)[turn % 2]]
+    # The last has no other after it, and beyond it there must be nothing.
+    found.append(Edge(number=kept[-1], side=Side.AFTER))
+    return found
+
+
+def money_edges(exchanges: Sequence[str]) -> list[Edge]:
+    """Both sides of whatever costs money, and of the commits around it."""
+    numbers: set[int] = set()
+    for number, said in enumerate(exchanges, 1):
+        if said in _MONEY:
+            numbers |= {number, *_commits_around(exchanges, number)}
+    return [Edge(number=number, side=side) for number in sorted(numbers) for side in Side]
+
+
+def _commits_around(exchanges: Sequence[str], number: int) -> Iterator[int]:
+    commits = [one for one, said in enumerate(exchanges, 1) if said == _COMMIT]
+    yield from [one for one in commits if one < number][-1:]
+    yield from [one for one in commits if one > number][:1]
