@@ -3,8 +3,9 @@
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from queue import Empty
 from typing import Any, Final
 
@@ -60,39 +61,56 @@ class Tally:
         return sorted(self.reached.keys() - self.killed.keys())
 
 
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """One seed after another, every `step`th from `first` on, until the world's own clock says so."""
+
+    first: int
+    step: int
+    until_s: float
+
+    def __iter__(self) -> Iterator[Case]:
+        """Cases by their seeds."""
+        for seed in count(self.first, self.step):
+            if time.time() >= self.until_s:
+                return
+            yield Case(name=f"strict {seed}", seed=seed)
+
+
 def play(cases: Sequence[Case], *, processes: int) -> Iterator[Played]:
     """Play all of them, in no order. Raises RuntimeError where a process dies or stands still."""
+    return _together([cases[first::processes] for first in range(processes)])
+
+
+def soak(seed: int, *, hours: float, processes: int) -> Iterator[Played]:
+    """Play seed after seed for so long."""
+    until_s = time.time() + hours * 3600
+    return _together([Endless(seed + first, processes, until_s) for first in range(processes)])
+
+
+def _together(shares: Sequence[Iterable[Case]]) -> Iterator[Played]:
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
     workers = [
-        context.Process(target=_work, args=(cases[first::processes], results), daemon=True)
-        for first in range(processes)
+        context.Process(target=_work, args=(share, results), daemon=True) for share in shares
     ]
     for worker in workers:
         worker.start()
+    left = len(workers)
+    while left:
+        found = _next(results, workers)
+        if found is None:
+            left -= 1
+        else:
+            yield found
+    for worker in workers:
+        worker.join(timeout=_CASE_S)
+
+
+def _next(results: Any, workers: Sequence[Any]) -> Played | None:
+    """The next schedule that ended, or None where a worker has played its share."""
     try:
-        for _ in cases:
-            yield _next(results, workers)
-    finally:
-        for worker in workers:
-            worker.join(timeout=_CASE_S)
-
-
-def until(deadline_s: float, seeds: Iterator[int], *, processes: int) -> Iterator[Played]:
-    """Play seed after seed until then, by the monotonic clock."""
-    while time.monotonic() < deadline_s:
-        portion = [next(seeds) for _ in range(processes * _PORTION)]
-        yield from play(
-            [Case(name=f"strict {seed}", seed=seed) for seed in portion], processes=processes
-        )
-
-
-_PORTION: Final = 200
-
-
-def _next(results: Any, workers: Sequence[Any]) -> Played:
-    try:
-        found: Played | str = results.get(timeout=_CASE_S)
+        found: Played | str | None = results.get(timeout=_CASE_S)
     except Empty:
         raise RuntimeError(f"no schedule ended for {_CASE_S:.0f} s") from None
     if isinstance(found, str):
@@ -102,7 +120,7 @@ def _next(results: Any, workers: Sequence[Any]) -> Played:
     return found
 
 
-def _work(cases: Sequence[Case], results: Any) -> None:
+def _work(cases: Iterable[Case], results: Any) -> None:
     put: Callable[[Any], None] = results.put
     try:
         with opened() as theatre:
@@ -118,5 +136,6 @@ def _work(cases: Sequence[Case], results: Any) -> None:
                         hours=outcome.hours,
                     )
                 )
+        put(None)
     except Exception as error:  # noqa: BLE001 - told to whoever waits
         put(f"{type(error).__name__}: {error}")

@@ -150,6 +150,8 @@ class SimulatedProvider:
                 break
             if batch.listed_s <= now_s:
                 seen.append(self._listed(batch))
+        if newer_than is None:
+            self.workspace.listed_s = now_s
         self._edge("list:after")
         return Listing(tuple(seen))
 

@@ -19,7 +19,7 @@ from tests.simulation.chance import Chance, Deed, Mix
 from tests.simulation.edges import Edges
 from tests.simulation.provider import MODELS, SimulatedProvider
 from tests.simulation.redis_memory import RedisMemory
-from tests.simulation.service import SWEEP_EVERY, Service
+from tests.simulation.service import Service
 from tests.simulation.workspace import Workspace
 from tests.simulation.world import World
 
@@ -159,19 +159,15 @@ class _Play:
         return self._world.now_s >= _STORMY_S or self._is_quiet()
 
     def _is_quiet(self) -> bool:
-        """Nothing is unfinished, and whatever arrived last has been swept since."""
+        """Nothing is unfinished, and every batch has been listed by a sweep since it ended."""
         world = self._world
         if world.now_s < self._looked_at_s + _QUIET_EVERY_S:
             return False
         self._looked_at_s = world.now_s
-        swept_since_s = 3 * SWEEP_EVERY.total_seconds()
-        arrivals = [
-            batch.created_s for one in self._workspaces.values() for batch in one.batches.values()
-        ]
         return (
             world.is_idle()
+            and all(one.is_all_listed for one in self._workspaces.values())
             and not self._unfinished()
-            and world.now_s > max(arrivals, default=0.0) + swept_since_s
         )
 
     def _unfinished(self) -> dict[str, Any]:

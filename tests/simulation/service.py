@@ -47,7 +47,7 @@ SETTLE: Final = {"anthropic": timedelta(seconds=1800), "openai": timedelta(secon
 SEND_TTL: Final = timedelta(seconds=300)
 _SEND_WITHIN: Final = timedelta(seconds=55)
 _AGAIN: Final = timedelta(seconds=120)
-SWEEP_EVERY: Final = timedelta(seconds=600)
+_SWEEP_EVERY: Final = timedelta(seconds=600)
 _LEASE: Final = timedelta(seconds=60)
 _CLAIM_S: Final = 60.0
 _INTAKE_MAX: Final = 4
@@ -112,7 +112,7 @@ class Service:
             interlock=interlock,
             whose=Whose(self.spool),
             deployment=DEPLOYMENT,
-            rounds=Rounds(held=_AGAIN, clean=SWEEP_EVERY),
+            rounds=Rounds(held=_AGAIN, clean=_SWEEP_EVERY),
         )
         limits = {
             name: Limits(

@@ -56,13 +56,19 @@ def _delivered(world: World, callers: Callers, billed: list[Billed]) -> None:
         world.counts["answered" if output is not None else "failed"] += 1
         if output is not None and (output != answer_to(call.prompt) or not bought[call.prompt]):
             world.violate(f"{call.task_id} got {result!r}, billed {bought[call.prompt]} times")
-        if output is None and bought[call.prompt]:
+        # What a create that lands too late answers may come after the job's own end.
+        if output is None and bought[call.prompt] and not _may_be_late(world, call.prompt):
             world.violate(f"{call.task_id} was paid for and got {result!r}")
     for prompt, times in bought.items():
         if times > 1:
             world.counts["bought_twice"] += 1
-            if not (world.chance.mix.weak and "anthropic" in prompt):
+            if not _may_be_late(world, prompt):
                 world.violate(f"{prompt!r} was bought {times} times")
+
+
+def _may_be_late(world: World, prompt: str) -> bool:
+    """OpenAI's creates find their file gone; Anthropic's land whenever they do, in a weak world."""
+    return world.chance.mix.weak and "anthropic" in prompt
 
 
 def _canvas(world: World, callers: Callers) -> None:

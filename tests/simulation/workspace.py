@@ -60,7 +60,14 @@ class Workspace:
     files: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     foreign_touched: list[str] = field(default_factory=list)
+    #: When all batches were last listed, whatever their age.
+    listed_s: float = 0.0
     _files_made: int = 0
+
+    @property
+    def is_all_listed(self) -> bool:
+        """Whether somebody has seen every batch since it ended."""
+        return all(batch.ends_s <= self.listed_s for batch in self.batches.values())
 
     def add_file(self, body: bytes) -> str:
         """Keep an uploaded body."""
