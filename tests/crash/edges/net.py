@@ -101,6 +101,9 @@ class Net:
         world = self._worlds.get()
         try:
             return play(world, scene, self._loads[provider, scene.kind], edge)
+        except (AssertionError, OSError) as error:
+            wrong = f"it could not be played to its end: {type(error).__name__}: {error}"
+            return Played(scene.name, provider, edge, wrong=[wrong])
         finally:
             self._worlds.put(world)
 

@@ -28,6 +28,7 @@ _TOLD: Final = {
     "declared_absent": "a create declared absent",
     "orphan_found": "an orphan found by the sweep",
     "stray_booked": "a stray booked",
+    "chord_mended": "a chord finished that its dead had claimed",
     "answers_lost": "a call counted as lost",
     "mail_unknown": "a mail whose reply was lost",
 }

@@ -27,12 +27,12 @@ START_S: Final = 30.0
 EVERYTHING: Final = "intake pack collect complete notify near_real_time upkeep".split()
 #: A batch takes a fraction of a tenth of a second.
 SPEED: Final = "20000"
-#: Hours in tenths of seconds; a create that was not answered is lost after less than two.
+#: Hours in tenths of seconds; a create that was not answered is lost after less than three.
 SPANS: Final = {
     "UNHURRIED_LINGER_S": "0",
     "UNHURRIED_CONNECT_TIMEOUT_S": "0.3",
     "UNHURRIED_CREATE_TIMEOUT_S": "0.5",
-    "UNHURRIED_SEND_TTL_S": "1.8",
+    "UNHURRIED_SEND_TTL_S": "2.5",
     "UNHURRIED_SEARCH_EVERY_S": "0.05",
     "UNHURRIED_SWEEP_EVERY_S": "0.2",
     "UNHURRIED_SETTLE_ANTHROPIC_S": "0.3",
@@ -112,6 +112,7 @@ class World:
         self.redis.flushdb()
         load.publish(self.redis)
         self.ask("/_reset", {})
+        self.ask("/_faults", method="DELETE")
         for mail in self.mails.iterdir():
             mail.unlink()
         self._nursery.forget()
@@ -137,10 +138,10 @@ class World:
         child = self.start(steps, spans=spans)
         assert child.wait() == 0, child.tail()
 
-    def ask(self, path: str, said: Any = None) -> Any:
-        """One of the simulator's own addresses."""
+    def ask(self, path: str, said: Any = None, *, method: str | None = None) -> Any:
+        """One of the simulator's addresses; POST where something is said, unless another is named."""
         data = None if said is None else json.dumps(said).encode()
-        request = urllib.request.Request(self._simulator.url + path, data, _KEY)
+        request = urllib.request.Request(self._simulator.url + path, data, _KEY, method=method)
         with urllib.request.urlopen(request, timeout=START_S) as reply:
             return json.loads(reply.read())
 
