@@ -24,7 +24,8 @@ class Scene:
     providers: Sequence[str] = PROVIDERS
     #: How often each request is bought in this world, whoever dies.
     billed: int = 1
-    #: Where the worker does the same for both providers: each edge is played at one of them, in turn.
+    #: Where the worker does the same for both providers, each edge is played at one of them, in turn; where
+    #: it turns out not to, every edge at both.
     in_turn: bool = False
 
 
