@@ -15,13 +15,15 @@ _WAITING: Final = (
     "unhurried.notify",
     "unhurried:intake",
 )
+#: Celery removes a chord's count once the body is on its way.
+_OPEN_CHORD: Final = "celery-taskset-meta-*.[jst]"
 #: What was found, and what had to be.
 _Facts = dict[str, tuple[object, object]]
 
 
 def is_at_rest(world: World, load: Load) -> bool:
     """Whether everything was taken in and nothing is left to be done."""
-    if world.redis.exists(*_WAITING):
+    if world.redis.exists(*_WAITING) or world.redis.keys(_OPEN_CHORD):
         return False
     tickets, *still_open = world.ledger.open().values()
     return tickets >= len(load.tasks) and not any(still_open) and world.batches_ended()

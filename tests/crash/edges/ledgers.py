@@ -77,8 +77,8 @@ class Ledgers:
         (found,) = self.rows(_OPEN)
         return found
 
-    def let_leases_end(self) -> None:
-        """Some minutes pass for mails and calls whose process is dead: their spans are no settings."""
+    def let_claims_end(self) -> None:
+        """Some minutes pass for mails and calls whose process is dead."""
         self.rows("""
             UPDATE notification SET leased_until = clock_timestamp() - interval '1 s'
             WHERE leased_until IS NOT NULL

@@ -10,7 +10,7 @@ from typing import Final
 
 from dev.exchanges import Edge, Side
 from tests.crash.edges.load import Load, publish
-from tests.crash.edges.planning import every_edge
+from tests.crash.edges.planning import are_alike, every_edge
 from tests.crash.edges.playing import Played, play
 from tests.crash.edges.scenes import SCENES, Scene
 from tests.crash.edges.world import Grounds, World
@@ -57,10 +57,11 @@ class Net:
         Of a whole plan it is seen as well that the step has no more exchanges.
         """
         unhurt = self._unhurt(scene)
+        in_turn = scene.in_turn and are_alike([one.exchanges for one in unhurt])
         wanted = []
         for at, one in enumerate(unhurt):
             edges = plan(one.exchanges)
-            if scene.in_turn:
+            if in_turn:
                 edges = edges[at :: len(unhurt)]
             wanted += [(one.provider, edge) for edge in edges]
         hurt = self._all(scene, wanted)
@@ -101,6 +102,9 @@ class Net:
         world = self._worlds.get()
         try:
             return play(world, scene, self._loads[provider, scene.kind], edge)
+        except (AssertionError, OSError) as error:
+            wrong = f"it could not be played to its end: {type(error).__name__}: {error}"
+            return Played(scene.name, provider, edge, wrong=[wrong])
         finally:
             self._worlds.put(world)
 

@@ -1,5 +1,6 @@
 """Which edges a step is killed at, from the exchanges of one that nobody hurt. Pure."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
@@ -36,6 +37,12 @@ def every_edge(exchanges: Sequence[str]) -> list[Edge]:
     # The last has no other after it, and beyond it there must be nothing.
     found.append(Edge(number=kept[-1], side=Side.AFTER))
     return found
+
+
+def are_alike(steps: Sequence[Sequence[str]]) -> bool:
+    """Whether several steps have the same exchanges, wherever at its provider each asks."""
+    paths = [[re.sub(r"^(provider \w+) .*", r"\1", said) for said in step] for step in steps]
+    return all(one == paths[0] for one in paths)
 
 
 def money_edges(exchanges: Sequence[str]) -> list[Edge]:

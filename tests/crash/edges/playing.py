@@ -28,6 +28,7 @@ _TOLD: Final = {
     "declared_absent": "a create declared absent",
     "orphan_found": "an orphan found by the sweep",
     "stray_booked": "a stray booked",
+    "chord_mended": "a chord finished that its dead had claimed",
     "answers_lost": "a call counted as lost",
     "mail_unknown": "a mail whose reply was lost",
 }
@@ -104,7 +105,7 @@ def _watch(world: World, child: Child, edge: Edge | None, played: Played) -> Non
     elif edge is not None and edge.struck.is_set():
         child.kill()
         played.killed_at.append(f"{edge.side} {label(world.turns.seen[edge.number - 1])}")
-        world.ledger.let_leases_end()
+        world.let_claims_end()
     elif child.wait() != 0:
         played.wrong.append(f"a process ended with {child.wait()}: {child.tail()}")
 

@@ -10,11 +10,7 @@ from tests.crash.scene import PROVIDERS
 from tests.support.waiting import wait_until
 
 #: For a create that is to be lost soon.
-_HASTY: Final = {
-    "UNHURRIED_CONNECT_TIMEOUT_S": "0.1",
-    "UNHURRIED_CREATE_TIMEOUT_S": "0.1",
-    "UNHURRIED_SEND_TTL_S": "0.6",
-}
+_HASTY: Final = {"UNHURRIED_CREATE_TIMEOUT_S": "0.3", "UNHURRIED_SEND_TTL_S": "1.6"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,8 @@ class Scene:
     providers: Sequence[str] = PROVIDERS
     #: How often each request is bought in this world, whoever dies.
     billed: int = 1
-    #: Where the worker does the same for both providers: each edge is played at one of them, in turn.
+    #: Where the worker does the same for both providers, each edge is played at one of them, in turn; where
+    #: it turns out not to, every edge at both.
     in_turn: bool = False
 
 
@@ -130,7 +127,7 @@ SCENES: Final = {
         Scene("intake", ["intake"], _published, in_turn=True),
         Scene("pack", ["pack"], _admitted),
         Scene("search, there", ["pack"], _reply_lost),
-        Scene("search, never arrived", ["pack"], _never_arrived),
+        Scene("search, never arrived", ["pack"], _never_arrived, in_turn=True),
         Scene("search, absent", ["pack"], _absent),
         Scene("search, doubled", ["pack"], _doubled, providers=["openai"], billed=2),
         Scene("sweep, restored", ["pack"], _restored, in_turn=True),

@@ -18,6 +18,7 @@ RARE = {
     "a stray booked",
     "results read again that were settled",
     "a ticket completed again",
+    "a chord finished that its dead had claimed",
     "a call counted as lost",
     "a mail whose reply was lost",
 }
