@@ -14,9 +14,9 @@ pytestmark = pytest.mark.filterwarnings(
     # A process that is killed while it streams rows closes no cursor.
     "ignore:Exception ignored in. <function ServerCursorMixin.__del__"
 )
-STRICT = 16
-WEAK = 4
-DIRECTED = 12
+STRICT = 10
+WEAK = 3
+DIRECTED = 8
 
 
 @pytest.fixture(scope="module")
