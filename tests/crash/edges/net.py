@@ -1,7 +1,7 @@
 """Every run of a scene, in several worlds at once, and what they have shown together."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,15 +10,13 @@ from typing import Final
 
 from dev.exchanges import Edge, Side
 from tests.crash.edges.load import Load, publish
-from tests.crash.edges.planning import are_alike, every_edge
+from tests.crash.edges.planning import Plan, are_alike
 from tests.crash.edges.playing import Played, play
 from tests.crash.edges.scenes import SCENES, Scene
 from tests.crash.edges.world import Grounds, World
 
 #: More than there are cores: some of them wait for a span to end.
 _WORLDS: Final = 4
-
-Plan = Callable[[Sequence[str]], list[Edge]]
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Net:
             for first in (SCENES["intake"], SCENES["near-real-time, raise"]):
                 self._unhurt(first)
         if name not in self.played:
-            self.played[name] = self.play(SCENES[name], every_edge, is_whole=True)
+            self.played[name] = self.play(SCENES[name], SCENES[name].plan, is_whole=True)
         return self.played[name]
 
     def play(self, scene: Scene, plan: Plan, *, is_whole: bool = False) -> list[Played]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.crash.edges.load import BATCH
+from tests.crash.edges.planning import Plan, every_edge, lasting_edges
 from tests.crash.edges.world import START_S, World
 from tests.crash.scene import PROVIDERS
 from tests.support.waiting import wait_until
@@ -27,6 +28,9 @@ class Scene:
     #: Where the worker does the same for both providers, each edge is played at one of them, in turn; where
     #: it turns out not to, every edge at both.
     in_turn: bool = False
+    #: In worlds where a worker does again what is killed everywhere in another one: commits, and what is done
+    #: outside PostgreSQL.
+    plan: Plan = every_edge
 
 
 def _published(_world: World) -> None:
@@ -121,23 +125,36 @@ def _surplus(world: World) -> None:
     world.run("pack")
 
 
+_SEARCHES: Final = (
+    Scene("search, there", ["pack"], _reply_lost),
+    Scene("search, never arrived", ["pack"], _never_arrived, plan=lasting_edges),
+    Scene("search, absent", ["pack"], _absent, plan=lasting_edges),
+    Scene(
+        "search, doubled", ["pack"], _doubled, providers=["openai"], billed=2, plan=lasting_edges
+    ),
+    Scene("sweep, restored", ["pack"], _restored, plan=lasting_edges),
+)
+_STRAYS: Final = (
+    Scene("strays, wanted", ["collect"], _forgotten, in_turn=True),
+    Scene(
+        "strays, surplus", ["collect"], _surplus, providers=["openai"], billed=2, plan=lasting_edges
+    ),
+)
+_CALLS: Final = (
+    Scene("near-real-time, raise", ["near_real_time"], _admitted, kind="raise", in_turn=True),
+    Scene("near-real-time, retry", ["near_real_time"], _admitted, kind="retry", plan=lasting_edges),
+)
 SCENES: Final = {
     one.name: one
     for one in (
         Scene("intake", ["intake"], _published, in_turn=True),
         Scene("pack", ["pack"], _admitted),
-        Scene("search, there", ["pack"], _reply_lost),
-        Scene("search, never arrived", ["pack"], _never_arrived, in_turn=True),
-        Scene("search, absent", ["pack"], _absent),
-        Scene("search, doubled", ["pack"], _doubled, providers=["openai"], billed=2),
-        Scene("sweep, restored", ["pack"], _restored, in_turn=True),
+        *_SEARCHES,
         Scene("collect", ["collect"], _ended),
-        Scene("strays, wanted", ["collect"], _forgotten, in_turn=True),
-        Scene("strays, surplus", ["collect"], _surplus, providers=["openai"], billed=2),
+        *_STRAYS,
         Scene("complete", ["complete"], _collected, in_turn=True),
         Scene("notify", ["notify"], _collected, in_turn=True),
-        Scene("near-real-time, raise", ["near_real_time"], _admitted, kind="raise", in_turn=True),
-        Scene("near-real-time, retry", ["near_real_time"], _admitted, kind="retry", in_turn=True),
+        *_CALLS,
         Scene("upkeep", ["upkeep"], _packed, in_turn=True),
     )
 }
