@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, Final
+from typing import BinaryIO
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -25,9 +25,8 @@ from app.policy.judging import Bill, Judge
 from app.policy.names import parse_custom_id
 from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import Owner, Seen, Survey, owner, survey
+from app.policy.settling import backoff
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
-
-_DOUBLINGS_MAX: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,7 +222,7 @@ class BringIn:
                 last_error=reason,
                 downloads=tries,
                 # Nobody may ever be able to read it: the looks become rare.
-                poll_at=now + self._thoroughness.again_after * 2 ** min(tries, _DOUBLINGS_MAX),
+                poll_at=now + backoff(tries + 1, self._thoroughness.again_after),
             )
         tell("download_failed", warning=True, submission_id=str(submission.id), reason=reason)
 

@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 from unhurried.contract import ERRBACK_HEADER, ERRBACK_TASK
 
 #: Redis or the broker is away. Nothing is wrong with a chord.
-_OUTAGES: Final = (redis.RedisError, OperationalError, OSError)
+OUTAGES: Final = (redis.RedisError, OperationalError, OSError)
 #: What such an errback finds in its request: what names the task, never its arguments.
 _KNOWN: Final = ("id", "task", "root_id", "parent_id", "group")
 
@@ -90,7 +90,7 @@ class HomewardRedisBackend(RedisBackend):
     def chord_error_from_stack(self, callback: Any, exc: Exception | None = None) -> Any:
         """Fail a chord's body, unless it is an outage that is being handled: that is raised again."""
         cause = sys.exc_info()[1]
-        if isinstance(cause, _OUTAGES):
+        if isinstance(cause, OUTAGES):
             self._step.outage = cause
             raise cause
         return super().chord_error_from_stack(callback, exc)

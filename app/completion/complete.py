@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import redis
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import KombuError
 from sqlalchemy import Engine
 
 from app.completion import once
+from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.latest import Latest
 from app.ledger import engine as ledger
@@ -26,9 +26,6 @@ _PORTION: Final = 100
 #: Portions of one run; the next wake-up goes on.
 _PORTIONS_MAX: Final = 200
 _RETRY_AFTER: Final = timedelta(seconds=10)
-
-#: Redis or the broker could not be told now. Nothing is wrong with the ticket.
-_OUTAGES: Final = (redis.RedisError, OperationalError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +92,7 @@ class Completer:
         try:
             with once.watched(known) as publications:
                 self._tell(ticket, known)
-        except _OUTAGES as outage:
+        except OUTAGES as outage:
             self._postpone(ticket, f"{type(outage).__name__}: {outage}")
             return False
         except (KombuError, TypeError, ValueError, KeyError, AttributeError) as error:
