@@ -35,7 +35,7 @@ class Deed(StrEnum):
     CUT_AFTER = "cut_after"
 
 
-_LONG: Final = frozenset({Deed.PAUSE, Deed.ZOMBIE})
+LONG: Final = frozenset({Deed.PAUSE, Deed.ZOMBIE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,10 +29,7 @@ class Played:
     @property
     def fired(self) -> int:
         """How often something was struck."""
-        return sum(self.killed.values()) + sum(self.counts[name] for name in _STRUCK)
-
-
-_STRUCK: Final = ("rounds_broken_off", "connections_cut", "commits_without_reply", "zombies")
+        return self.counts["struck"]
 
 
 @dataclass(kw_only=True)

@@ -106,7 +106,7 @@ class SimulatedProvider:
     def create(self, handover: Handover) -> CreateReply:
         """The one call that costs money."""
         body = handover.path.read_bytes()
-        if self._edge("create:before") is Deed.CUT_BEFORE:
+        if self.world.edge(SEND_EDGE) is Deed.CUT_BEFORE:
             return NotTaken(reason="connection refused")
         if self._happens("create_refused"):
             return self._refusal()
@@ -301,9 +301,6 @@ class SimulatedProvider:
 
     def _span(self) -> float:
         return self.world.chance.between(0, _REPLY_S)
-
-
-assert f"provider.{'create:before'}" == SEND_EDGE
 
 
 def _outcome(said: dict[str, object], model: str) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Final
 import redis
 from sqlalchemy.exc import DBAPIError
 
-from tests.simulation.chance import Chance, Deed
+from tests.simulation.chance import LONG, Chance, Deed
 
 _STARTED_AT: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 #: What an edge costs where nothing happens there.
@@ -112,12 +112,13 @@ class World:
         deed = self.chance.deed(what, self.reached[what])
         self.tell(f"{process.name} {what} {deed}")
         self.now_s += _EDGE_S
+        self.counts["struck"] += deed is not Deed.GO
         if deed is Deed.KILL:
             self.killed[what] += 1
             raise Killed(what)
         if in_transaction:
             return deed
-        if deed is Deed.PAUSE:
+        if deed in LONG:
             takes_s += self.chance.pause_s(what)
         if takes_s or self.chance.overtakes():
             self.sleep(takes_s)
