@@ -41,6 +41,8 @@ class _LastStep(threading.local):
     client: Any = None
     #: What broke it off: the chord must stay as it is, so that the step can be taken again.
     outage: BaseException | None = None
+    #: What was being handled when the step began.
+    around: BaseException | None = None
 
 
 class _Careful:
@@ -82,10 +84,11 @@ class HomewardRedisBackend(RedisBackend):
         Celery takes whatever goes wrong there for the chord's failure, and throws away what is paid for.
         """
         self._step.client = _Careful(self._plain_client, self._step)
+        self._step.around = sys.exc_info()[1]
         try:
             super().on_chord_part_return(*args, **kwargs)
         finally:
-            self._step.client, self._step.outage = None, None
+            self._step.client, self._step.outage, self._step.around = None, None, None
 
     def chord_error_from_stack(self, callback: Any, exc: Exception | None = None) -> Any:
         """Fail a chord's body, unless it is an outage that is being handled: that is raised again."""
@@ -97,11 +100,15 @@ class HomewardRedisBackend(RedisBackend):
 
     @property
     def _chord_cleanup_script(self) -> Callable[..., Any]:
-        """Celery cleans up whatever became of the publishing; a claim that is left runs out by itself."""
+        """Celery cleans up whatever became of the publishing, as a process that is told to end, too.
+
+        A claim that is left runs out by itself.
+        """
         clean_up = super()._chord_cleanup_script  # type: ignore[misc]  # absent from the stubs
 
         def unless_broken_off(*args: Any, **kwargs: Any) -> Any:
-            return 1 if self._step.outage is not None else clean_up(*args, **kwargs)
+            broken_off = sys.exc_info()[1] is not self._step.around
+            return 1 if broken_off else clean_up(*args, **kwargs)
 
         return unless_broken_off
 

@@ -1,6 +1,8 @@
 """Redis is away in the middle of a chord's last step: the chord has not failed, and the step is taken again."""
 
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
@@ -60,13 +62,44 @@ def test_an_outage_in_the_last_step_of_a_chord_fails_nothing(
     assert service.client.get("celery-task-meta-body") is None
     assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
 
-    # The claim runs out, and so does the rest that the ticket was given.
+    _let_time_pass(service, group_id)
+    assert [1, 0] == [_completer(service, app).run() for _ in range(2)]
+    assert 1 == bodies(service, "body")
+
+
+def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_is(
+    service: Service, proxy: FaultProxy, app: Celery
+) -> None:
+    """Celery would mark the chord as done on the way out, though its body never went."""
+    group_id = publish(service, [ask("a"), ask("b")], theirs("body"))
+    answer_all(service)
+    fault = proxy.arm(Fault(request=re.compile(rb"unhurried:once:body"), deed=Deed.KEEP))
+    interrupter = threading.Thread(target=_interrupt_when, args=[fault.struck])
+    interrupter.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        _completer(service, app).run()
+    interrupter.join()
+    assert 0 == bodies(service, "body")
+    assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
+
+    _let_time_pass(service, group_id)
+    assert 2 == _completer(service, app).run()
+    assert 1 == bodies(service, "body")
+
+
+def _interrupt_when(happened: threading.Event) -> None:
+    assert happened.wait(20)
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+def _let_time_pass(service: Service, group_id: str) -> None:
+    """The claim on the chord runs out, and so does the rest that a ticket was given."""
     service.client.delete(chord_key(service, group_id, ".c"))
     with service.engine.begin() as connection:
         connection.execute(text("UPDATE ticket SET leased_until = NULL WHERE state = 'ready'"))
-
-    assert [1, 0] == [_completer(service, app).run() for _ in range(2)]
-    assert 1 == bodies(service, "body")
 
 
 def _said_in(app: Celery, step: str) -> re.Pattern[bytes]:

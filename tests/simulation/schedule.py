@@ -144,7 +144,13 @@ class _Play:
         else:
             world.at(moment_s, self._memory.lose_everything)
         world.at(moment_s, self._callers.lose_queue)
+        world.at(moment_s, self._forget_marks)
         world.at(moment_s, lambda: world.counts.update(redis_lost=1))
+
+    def _forget_marks(self) -> None:
+        with self._engine.begin() as connection:
+            noted = connection.execute(text("SELECT task_id FROM published")).scalars().all()
+        self._callers.forget_marks(noted)
 
     def _make_foreign(self) -> None:
         world = self._world

@@ -72,14 +72,14 @@ def _may_be_late(world: World, prompt: str) -> bool:
 
 
 def _canvas(world: World, callers: Callers) -> None:
-    """Bodies and callbacks ran once; twice is noticed when it happens."""
+    """Bodies and callbacks ran once; twice is noticed when it happens, and where it may."""
     for group in callers.chords:
-        if callers.ran[f"body-{group}"] != 1 and group not in callers.torn:
+        if not callers.is_right(f"body-{group}", 1) and group not in callers.torn:
             world.violate(f"the body of {group} ran {callers.ran[f'body-{group}']} times")
     for call in callers.calls.values():
         status, _ = callers.end(call)
         wanted = call.callback is not None and (call.follows_success or status == "FAILURE")
-        if call.callback is not None and callers.ran[call.callback] != int(wanted):
+        if call.callback is not None and not callers.is_right(call.callback, int(wanted)):
             world.violate(f"{call.callback} ran {callers.ran[call.callback]} times, {status}")
 
 

@@ -45,6 +45,7 @@ class Process:
     idle: int = 0
     is_doomed: bool = False
     is_over: bool = True
+    is_killed: bool = False
     go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
@@ -108,6 +109,9 @@ class World:
         process = self.running()
         if process is None:
             return Deed.GO
+        if process.is_killed:
+            # Whatever a handler still wants to say on the way out.
+            raise Killed(process.name)
         self.reached[what] += 1
         deed = self.chance.deed(what, self.reached[what])
         self.tell(f"{process.name} {what} {deed}")
@@ -115,6 +119,7 @@ class World:
         self.counts["struck"] += deed is not Deed.GO
         if deed is Deed.KILL:
             self.killed[what] += 1
+            process.is_killed = True
             raise Killed(what)
         if in_transaction:
             return deed
@@ -132,6 +137,7 @@ class World:
         self._back.release()
         process.go.acquire()
         if process.is_doomed:
+            process.is_killed = True
             raise Killed(process.name)
 
     def tell(self, said: str) -> None:
@@ -175,7 +181,7 @@ class World:
 
     def _start(self, process: Process) -> None:
         process.lives += 1
-        process.is_over = False
+        process.is_over = process.is_killed = False
         process.wakes_at = self.now_s
         threading.Thread(target=self._live, args=[process], daemon=True).start()
 
