@@ -44,6 +44,10 @@ DIRECTED: Final = {
     "a claim in a nested loop": "tests/ledger/test_claims.py",
     "an outage in a chord's last step": "tests/completion/test_last_step.py",
     "an illegal move": "tests/ledger/test_illegal_moves.py",
+    "a poison message among many": "tests/completion/test_poison.py",
+    "a call of a newer contract": "tests/versions/test_newer_clients.py",
+    "a hostile result file": "tests/providers/test_lines.py",
+    "a hostile reply": "tests/providers/test_hostile_replies.py",
 }
 
 
