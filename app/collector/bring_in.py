@@ -14,18 +14,19 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import admission, lanes, searching, settling, submissions
+from app.ledger import admission, lanes, searching, settling, submissions, sweeping
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge
-from app.policy.names import parse_custom_id
+from app.policy.names import Mark, deployment_tag, parse_custom_id
 from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import Owner, Seen, Survey, owner, survey
 from app.policy.settling import backoff
+from app.policy.sweeping import Verdict, mark_of, verdict
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
 
 
@@ -40,7 +41,7 @@ class Thoroughness:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Spoken:
     """One line that speaks for a job."""
 
     job_id: UUID
@@ -56,12 +57,14 @@ class BringIn:
         *,
         engine: Engine,
         spool_directory: Path,
+        deployment: str,
         judge: Judge,
         thoroughness: Thoroughness,
         on_settled: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._spool_directory = spool_directory
+        self._deployment = deployment_tag(deployment)
         self._judge = judge
         self._thoroughness = thoroughness
         self._on_settled = on_settled
@@ -94,7 +97,7 @@ class BringIn:
             )
             return False
         self._settle_lines(submission, provider, file, found, open_jobs)
-        self._settle(submission, [_Verdict(job, "", Missing()) for job in sorted(missing)])
+        self._settle(submission, [_Spoken(job, "", Missing()) for job in sorted(missing)])
         self._close(submission, found, len(missing))
         return True
 
@@ -111,7 +114,7 @@ class BringIn:
                 if whose is Owner.OURS:
                     searching.confirm(connection, submission)
                 else:
-                    searching.disown(connection, submission, at=ledger.now(connection))
+                    self._disown(connection, submission, found)
         except IntegrityError:
             # The one open create of the workspace is another's just now.
             self._retry_later(submission, "somebody else's batch; another create is open")
@@ -124,6 +127,20 @@ class BringIn:
                 provider_batch_id=submission.provider_batch_id,
             )
         return whose is Owner.OURS
+
+    def _disown(self, connection: Connection, submission: Submission, found: Survey) -> None:
+        """It may be another submission's all the same: one that was given up before its batch came."""
+        mark = mark_of(found.marks, deployment=self._deployment)
+        named = sweeping.of_token(connection, mark.token) if isinstance(mark, Mark) else None
+        what = verdict(mark, deployment=self._deployment, submission=named.state if named else None)
+        waits = what in (Verdict.ADOPT, Verdict.UNDER_WAY)
+        searching.disown(
+            connection,
+            submission,
+            found=what,
+            owner=named if waits else None,
+            at=ledger.now(connection),
+        )
 
     def _is_last_look(self, submission: Submission) -> bool:
         return submission.downloads + 1 >= self._thoroughness.downloads_max
@@ -144,7 +161,7 @@ class BringIn:
 
     def _verdicts(
         self, submission: Submission, provider: Provider, file: BinaryIO, found: Survey
-    ) -> Iterator[_Verdict]:
+    ) -> Iterator[_Spoken]:
         file.seek(0)
         for number, line in enumerate(provider.read_lines(file, endpoint=submission.endpoint)):
             if number in found.strangers:
@@ -155,9 +172,9 @@ class BringIn:
             parts = parse_custom_id(line.custom_id)
             assert parts is not None
             if found.chosen[parts.job_id] == number:
-                yield _Verdict(parts.job_id, line.custom_id, line.outcome)
+                yield _Spoken(parts.job_id, line.custom_id, line.outcome)
 
-    def _settle(self, submission: Submission, verdicts: list[_Verdict]) -> None:
+    def _settle(self, submission: Submission, verdicts: list[_Spoken]) -> None:
         if not verdicts:
             return
         with self._engine.begin() as connection:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, select, text
 
 from app.ledger import packs, schema, strays, submissions
 from app.ledger.submissions import Submission
-from app.policy.lifecycle import SubmissionState
+from app.policy.lifecycle import UNSENT, SubmissionState
 from app.policy.packing import LaneKey
+from app.policy.sweeping import REASONS, Verdict
 
 
 class Proof(StrEnum):
@@ -105,8 +106,18 @@ def adopt(
     )
 
 
-def disown(connection: Connection, submission: Submission, *, at: datetime) -> bool:
+def disown(
+    connection: Connection,
+    submission: Submission,
+    *,
+    found: Verdict,
+    owner: Submission | None,
+    at: datetime,
+) -> bool:
     """Take back an adoption that the results contradict; it is looked for again. Whether it moved.
+
+    The batch is what its marks say (`found`): it goes to its `owner` where that one still waits for it, is
+    left to be booked where it is ours otherwise, and to be let alone where it is somebody else's.
 
     Raises IntegrityError where another create of the workspace is open meanwhile: repeat it later.
     """
@@ -119,17 +130,18 @@ def disown(connection: Connection, submission: Submission, *, at: datetime) -> b
         # What was tried of somebody else's results says nothing about ours.
         downloads=0,
         poll_at=at,
-        last_error=f"batch {submission.provider_batch_id} is somebody else's",
+        last_error=f"batch {submission.provider_batch_id} is another's",
     )
-    if moved and submission.provider_batch_id is not None:
-        strays.note(
-            connection,
-            submission,
-            submission.provider_batch_id,
-            ours=False,
-            reason="its results carry none of our ids",
-            at=at,
-        )
+    batch_id = submission.provider_batch_id
+    if not moved or batch_id is None:
+        return moved
+    waiting = (*UNSENT, SubmissionState.UNKNOWN)
+    if owner is None or not adopt(
+        connection, owner, batch_id, proof=Proof.RESULTS, at=at, expected=waiting
+    ):
+        ours = found is not Verdict.STRANGER
+        reason = REASONS.get(found, REASONS[Verdict.SURPLUS])
+        strays.note(connection, submission, batch_id, ours=ours, reason=reason, at=at)
     return moved
 
 

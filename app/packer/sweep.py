@@ -25,7 +25,7 @@ from app.packer.whose import Whose
 from app.policy.lifecycle import UNSENT
 from app.policy.names import Mark, deployment_tag
 from app.policy.searching import CLOCKS_APART, ListedBatch
-from app.policy.sweeping import Unmarked, Verdict, held_because, verdict
+from app.policy.sweeping import REASONS, Unmarked, Verdict, held_because, mark_of, verdict
 from app.providers.port import LaneClosed, Listing, Provider, Unreachable
 
 _REMEDY: Final = (
@@ -151,8 +151,7 @@ class Sweep:
         marks = self._whose.marks(provider, batch.provider_batch_id, endpoint=batch.endpoint)
         if marks is None:
             return Unmarked.UNPROVEN
-        ours = (mark for mark in marks if mark.deployment == self._deployment)
-        return next(ours, next(iter(marks), Unmarked.STRANGER))
+        return mark_of(marks, deployment=self._deployment)
 
     def _place(
         self,
@@ -209,17 +208,12 @@ class Sweep:
         found: Verdict,
         now: datetime,
     ) -> None:
-        reasons = {
-            Verdict.SURPLUS: "it came after it had been given up",
-            Verdict.FORGOTTEN: "this ledger was restored from before it was made",
-            Verdict.STRANGER: "its results carry none of our ids",
-        }
         strays.note(
             connection,
             Found(account[0], account[1], batch.endpoint or ""),
             batch.provider_batch_id,
             ours=found is not Verdict.STRANGER,
-            reason=reasons[found],
+            reason=REASONS[found],
             at=now,
             created_at=batch.created_at,
             wanted=found is Verdict.FORGOTTEN,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from app.policy.names import parse_custom_id
+from app.policy.names import Mark, parse_custom_id
 from app.policy.outcomes import Answered, Outcome
 
 
@@ -30,6 +30,8 @@ class Survey:
     answered: set[UUID] = field(default_factory=set)
     #: Lines that speak for no job of this pack: another's, or unreadable.
     strangers: set[int] = field(default_factory=set)
+    #: Of those: whose they say that they are.
+    marks: set[Mark] = field(default_factory=set)
     #: Of those: could not be read, so they may be anybody's.
     unreadable: int = 0
     #: Lines of jobs that another line speaks for.
@@ -70,6 +72,8 @@ def survey(lines: Iterable[Seen], *, token: str, jobs: Collection[UUID]) -> Surv
         if parts is None or parts.token != token or parts.job_id not in jobs:
             found.strangers.add(number)
             found.unreadable += line.custom_id is None
+            if parts is not None:
+                found.marks.add(Mark(parts.deployment, parts.token))
             continue
         job_id = parts.job_id
         is_answer = isinstance(line.outcome, Answered)

@@ -4,6 +4,7 @@ Nothing is sent for an account before every batch there is accounted for: after 
 ledger was restored from a backup, one of them may be ours and hold the very jobs that wait.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -42,6 +43,20 @@ class Verdict(StrEnum):
     SURPLUS = "surplus"
     #: This ledger has never heard of its submission: it was restored. Its answers are wanted.
     FORGOTTEN = "forgotten"
+
+
+#: What the ledger keeps of a batch that is none of a submission's.
+REASONS: Final[Mapping[Verdict, str]] = {
+    Verdict.SURPLUS: "it came after it had been given up",
+    Verdict.FORGOTTEN: "this ledger was restored from before it was made",
+    Verdict.STRANGER: "its results carry none of our ids",
+}
+
+
+def mark_of(marks: Collection[Mark], *, deployment: str) -> Mark | Unmarked:
+    """Which of the marks in a batch's results speaks for it: one of ours, if there is any."""
+    ours = (mark for mark in marks if mark.deployment == deployment)
+    return next(ours, next(iter(marks), Unmarked.STRANGER))
 
 
 def verdict(

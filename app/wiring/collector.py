@@ -10,7 +10,7 @@ from app.collector.strays import Strays
 from app.settings import settings
 from app.wiring.accounts import providers
 from app.wiring.policy import judge
-from app.wiring.stores import engine
+from app.wiring.stores import deployment, engine
 
 
 @cache
@@ -20,6 +20,7 @@ def collector(wake_completion: Callable[[], None]) -> Collector:
     bring_in = BringIn(
         engine=engine(),
         spool_directory=config.spool_directory,
+        deployment=deployment(),
         judge=judge(),
         thoroughness=Thoroughness(
             lines_max=config.settle_lines_max,

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from functools import cache
 
-from app.ledger import sweeping
 from app.packer.interlock import Interlock
 from app.packer.pack import Packer
 from app.packer.search import Rhythm, Search
@@ -14,14 +13,7 @@ from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
 from app.settings import settings
 from app.wiring.accounts import daily_limits, providers, workspaces
-from app.wiring.stores import attached, engine
-
-
-@cache
-def deployment() -> str:
-    """What marks our batches: the deployment's name, and which ledger it has. Asks the ledger once."""
-    with engine().connect() as connection:
-        return f"{settings().deployment}/{sweeping.origin(connection)}"
+from app.wiring.stores import attached, deployment, engine
 
 
 @cache

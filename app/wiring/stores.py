@@ -7,6 +7,7 @@ import redis
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
+from app.ledger import sweeping
 from app.providers.attached import Attached
 from app.settings import settings
 from unhurried import storage
@@ -16,6 +17,13 @@ from unhurried import storage
 def engine() -> Engine:
     """The ledger's connections."""
     return ledger.connect(settings().database_url)
+
+
+@cache
+def deployment() -> str:
+    """What marks our batches: the deployment's name, and which ledger it has. Asks the ledger once."""
+    with engine().connect() as connection:
+        return f"{settings().deployment}/{sweeping.origin(connection)}"
 
 
 @cache

@@ -118,6 +118,7 @@ class Road:
         bring_in = BringIn(
             engine=self.engine,
             spool_directory=self.spool,
+            deployment=self.deployment,
             judge=judge,
             thoroughness=Thoroughness(lines_max=100, downloads_max=3, again_after=MOMENT),
             on_settled=lambda: None,

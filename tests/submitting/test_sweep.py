@@ -189,6 +189,34 @@ def test_a_create_that_lands_after_it_was_given_up_is_found_and_booked(road: Roa
     assert [(True,)] == late.rows("SELECT ours FROM stray")
 
 
+@pytest.mark.parametrize("road", KINDS[:1], ids=["anthropic"], indirect=True)
+def test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_out(
+    road: Road,
+) -> None:
+    """
+    Nothing else can be the second one's, so it is adopted; its results say that it is the first one's.
+    """
+    road.admit(JOBS)
+    road.arm("late", hold_s=60)
+    road.packer.run()
+    road.submitter.run()
+    road.until("submission", ["absent", "collected"])
+    road.admit(JOBS, account="default")
+    road.packer.run()
+    road.arm("error_instead", status=500)
+    road.submitter.run()
+    assert ["absent", "collected", "unknown"] == road.states()
+
+    road.simulator.ask("/_faults", method="DELETE")
+    road.until("submission", ["absent", "collected", "accepted"])
+    road.until_done(2 * JOBS)
+    wait_until(lambda: _booked(road), within_s=30, what="the stray's booking")
+
+    ours, theirs = road.booked_nano_usd()
+    assert ours == theirs > 0
+    assert [(True,)] == road.rows("SELECT ours FROM stray")
+
+
 @pytest.mark.parametrize("road", KINDS[1:], ids=["openai"], indirect=True)
 def test_a_create_that_would_land_late_cannot_where_its_file_is_gone(road: Road) -> None:
     """
