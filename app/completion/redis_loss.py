@@ -70,12 +70,10 @@ class RedisLoss:
         """One look; how many results are told again. Raises redis.RedisError where Redis is away."""
         self._tell_settings_once()
         expected, seen = self._expected(), self._seen()
-        if expected is None:
-            self._set_mark(self._leave_mark(seen))
-            return 0
-        if seen.is_told(expected):
+        if expected is not None and seen.is_told(expected):
             if expected.replication_id is None and seen.replication_id is not None:
-                self._set_mark(Mark(value=expected.value, replication_id=seen.replication_id))
+                known = Mark(value=expected.value, replication_id=seen.replication_id)
+                self._set_mark(known, instead_of=expected)
             self._chords.ask_sizes()
             return self._sample() + self._patrol()
         with locks.only_one(self._engine, "redis_loss") as mine:
@@ -110,23 +108,22 @@ class RedisLoss:
         # The id that was read before: of a server that took over since, it is another one.
         return Mark(value=value, replication_id=seen.replication_id)
 
-    def _set_mark(self, mark: Mark) -> None:
+    def _set_mark(self, mark: Mark, *, instead_of: Mark | None) -> None:
         with self._engine.begin() as connection:
-            redelivery.set_mark(connection, mark, at=ledger.now(connection))
+            redelivery.set_mark(connection, mark, instead_of=instead_of, at=ledger.now(connection))
 
     def _restore(self) -> int:
         """Mark, tell, and only then expect the mark.
 
         Redis gets it first: whatever makes it forget from here on takes the mark with it, and is noticed.
-        The ledger expects it last: dying in between, all is told again.
+        The ledger expects it last: dying in between, all is told again. So it is the first time, too: what
+        was admitted before that, Redis may have forgotten already.
         """
         expected, seen = self._expected(), self._seen()
-        if expected is None or seen.is_told(expected):
-            return 0
-        with self._engine.begin() as connection:
-            unadmitted_count = redelivery.unadmitted(connection)
-        event = "redis_forgot" if seen.value != expected.value else "redis_replaced"
-        tell(event, warning=True, unadmitted_count=unadmitted_count)
+        if expected is not None:
+            if seen.is_told(expected):
+                return 0
+            self._tell_loss(expected, seen)
         mark = self._leave_mark(seen)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
@@ -135,15 +132,22 @@ class RedisLoss:
         states_count = self._tell_states()
         chords_count = self._chords.restore(since=since)
         results_count = sum(self._tell_missing(page) for page in self._told_since(since))
-        self._set_mark(mark)
-        tell(
-            "redis_told_again",
-            warning=True,
-            results_count=results_count,
-            states_count=states_count,
-            chords_count=chords_count,
-        )
+        self._set_mark(mark, instead_of=expected)
+        if expected is not None or results_count + states_count:
+            tell(
+                "redis_told_again",
+                warning=expected is not None,
+                results_count=results_count,
+                states_count=states_count,
+                chords_count=chords_count,
+            )
         return results_count
+
+    def _tell_loss(self, expected: Mark, seen: _Seen) -> None:
+        with self._engine.begin() as connection:
+            unadmitted_count = redelivery.unadmitted(connection)
+        event = "redis_forgot" if seen.value != expected.value else "redis_replaced"
+        tell(event, warning=True, unadmitted_count=unadmitted_count)
 
     def _tell_states(self) -> int:
         """Markers and states of everything that is still awaited."""

@@ -45,18 +45,33 @@ def mark(connection: Connection) -> Mark | None:
     return Mark(**row._asdict()) if row else None
 
 
-def set_mark(connection: Connection, known: Mark, *, at: datetime) -> None:
-    """Expect this of Redis from now on."""
-    connection.execute(
-        text("""
+def set_mark(connection: Connection, known: Mark, *, instead_of: Mark | None, at: datetime) -> bool:
+    """Expect this of Redis from now on; whether the ledger still expected what it is put in the place of.
+
+    Whoever stood still meanwhile must not hide what Redis has forgotten since.
+    """
+    values = {"value": known.value, "replication_id": known.replication_id, "at": at}
+    if instead_of is None:
+        first = text("""
             INSERT INTO redis_mark (value, replication_id, set_at)
-            VALUES (:value, :replication_id, :at)
-            ON CONFLICT ("only") DO UPDATE
-            SET value = EXCLUDED.value, replication_id = EXCLUDED.replication_id,
-                set_at = EXCLUDED.set_at, unadmitted_count = 0, unadmitted_at = NULL
+            VALUES (:value, :replication_id, :at) ON CONFLICT ("only") DO NOTHING
+        """)
+        return bool(connection.execute(first, values).rowcount)
+    moved = connection.execute(
+        text("""
+            UPDATE redis_mark
+            SET value = :value, replication_id = :replication_id, set_at = :at,
+                unadmitted_count = 0, unadmitted_at = NULL
+            WHERE value = :old_value
+              AND replication_id IS NOT DISTINCT FROM CAST(:old_replication_id AS text)
         """),
-        {"value": known.value, "replication_id": known.replication_id, "at": at},
+        {
+            **values,
+            "old_value": instead_of.value,
+            "old_replication_id": instead_of.replication_id,
+        },
     )
+    return bool(moved.rowcount)
 
 
 def note_unadmitted(connection: Connection, count: int, *, of: Mark, at: datetime) -> None:

@@ -30,7 +30,7 @@ SETS_MARK = re.compile(rb"SET\r\n\$14\r\nunhurried:mark")
 TELLS_STATES = re.compile(rb"SET\r\n[^*]*celery-task-meta-open")
 READS_CHORDS = re.compile(rb"FROM ticket LEFT JOIN chord")
 LOOKS = re.compile(rb"GETRANGE\r\n")
-COMMITS_MARK = re.compile(rb"INSERT INTO redis_mark")
+COMMITS_MARK = re.compile(rb"UPDATE redis_mark")
 #: What is said to PostgreSQL; the others are said to Redis.
 LEDGERS = {READS_CHORDS, COMMITS_MARK}
 
@@ -126,6 +126,19 @@ def test_a_flush_while_redis_is_told_again_is_noticed(
     service.client.flushall()
     proxied.on_the_way_of(point).release(fault)
     telling.join()
+    settle(service)
+
+    assert VISIBLE == seen(service)
+
+
+def test_what_was_forgotten_before_anybody_looked_is_told_again(service: Service) -> None:
+    """
+    The first look of all finds tickets there: Redis may have forgotten already, and nobody would know.
+    """
+    an_ended_and_an_open_job(service)
+    with service.engine.begin() as connection:
+        connection.execute(text("DELETE FROM redis_mark"))
+    service.client.flushall()
     settle(service)
 
     assert VISIBLE == seen(service)

@@ -44,6 +44,11 @@ DIRECTED: Final = {
     "a claim in a nested loop": "tests/ledger/test_claims.py",
     "an outage in a chord's last step": "tests/completion/test_last_step.py",
     "an illegal move": "tests/ledger/test_illegal_moves.py",
+    "a flush before anybody looked": "tests/completion/test_redis_loss.py::"
+    "test_what_was_forgotten_before_anybody_looked_is_told_again",
+    "a mark that comes too late": "tests/ledger/test_redis_marks.py",
+    "a late batch that another adopted": "tests/submitting/test_sweep.py::"
+    "test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_out",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "a hostile result file": "tests/providers/test_lines.py",

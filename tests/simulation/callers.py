@@ -99,6 +99,14 @@ class Callers:
             if meta is None or json.loads(meta)["status"] not in ("SUCCESS", "FAILURE"):
                 yield call
 
+    def unpublished_bodies(self) -> list[str]:
+        """Chords whose body has still to run: all else may be done before Redis is told again."""
+        return [
+            group
+            for group in self.chords
+            if not self.ran[f"body-{group}"] and group not in self.torn
+        ]
+
     def end(self, call: Call) -> tuple[str, Any]:
         """How a call ended, as its caller sees it."""
         assert self.memory is not None

@@ -181,6 +181,9 @@ class _Play:
         waiting = [call.task_id for call in self._callers.unended()]
         if waiting:
             found["tasks"] = waiting
+        bodies = self._callers.unpublished_bodies()
+        if bodies:
+            found["bodies"] = bodies
         running = [
             batch.id
             for one in self._workspaces.values()

@@ -153,6 +153,7 @@ class Service:
         bring_in = BringIn(
             engine=self.engine,
             spool_directory=self.spool,
+            deployment=DEPLOYMENT,
             judge=_JUDGE,
             # Two lines a transaction, so that a kill falls between two of them.
             thoroughness=Thoroughness(
