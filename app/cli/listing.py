@@ -4,7 +4,15 @@ from typing import Final
 
 import click
 
-from app.cli.printing import ago, as_json_option, console, limit_option, table, write_json
+from app.cli.printing import (
+    ago,
+    as_json_option,
+    console,
+    ledger_read,
+    limit_option,
+    table,
+    write_json,
+)
 from app.ledger.listing import ROWS_MAX, JobFilter
 from app.policy.health import BatchHealth, Health
 from app.policy.lifecycle import JobState, SubmissionState
@@ -36,6 +44,8 @@ def batches(
 ) -> None:
     """List batches under way and lately collected, the worst first, with what makes each so."""
     looked = standing.look().run()
+    if looked.standing.ledger_error is not None:
+        raise click.ClickException(f"the ledger cannot be read: {looked.standing.ledger_error}")
     found = [
         one
         for one in looked.judgement.batches
@@ -43,7 +53,6 @@ def batches(
         and (state is None or one.batch.state == state)
         and (provider is None or one.batch.provider == provider)
     ][:limit]
-    _require_ledger(looked.standing.ledger_error)
     if as_json:
         write_json(found)
         return
@@ -92,7 +101,8 @@ def jobs(
 ) -> None:
     """List jobs: those that wait or are in flight, the longest waiting first; or those of one state."""
     wanted = JobFilter(state=state, tier=tier, provider=provider, workload=workload)
-    found, now = standing.archive().jobs(wanted, limit=limit)
+    with ledger_read():
+        found, now = standing.archive().jobs(wanted, limit=limit)
     if as_json:
         write_json(found)
         return
@@ -123,7 +133,8 @@ def jobs(
 @as_json_option
 def results(*, consumer: str | None, workload: str | None, limit: int, as_json: bool) -> None:
     """List results that are there and that nobody has picked up, the oldest first, by who awaits them."""
-    found, now = standing.archive().unread(limit=ROWS_MAX)
+    with ledger_read():
+        found, now = standing.archive().unread(limit=ROWS_MAX)
     found = [
         one
         for one in found
@@ -147,8 +158,3 @@ def results(*, consumer: str | None, workload: str | None, limit: int, as_json: 
         for one in found
     ]
     console().print(table(f"{len(found):,} unread results", columns, rows))
-
-
-def _require_ledger(error: str | None) -> None:
-    if error is not None:
-        raise click.ClickException(f"the ledger cannot be read: {error}")

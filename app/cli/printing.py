@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.policy.findings import Severity, spoken
+from app.standing.archive import LedgerAwayError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,6 +63,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return str(value) if isinstance(value, StrEnum | UUID) else value
+
+
+class _Away(click.ClickException):
+    exit_code = Severity.STUCK.rank
+
+
+@contextmanager
+def ledger_read() -> Iterator[None]:
+    """A ledger that is away ends the command with a sentence, and with the exit code of `stuck`."""
+    try:
+        yield
+    except LedgerAwayError as away:
+        raise _Away(str(away)) from away
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

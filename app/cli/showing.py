@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from app.cli.printing import as_json_option, cell, console, table, write_json
+from app.cli.printing import as_json_option, cell, console, ledger_read, table, write_json
 from app.ledger.timeline import Candidate, Timeline
 from app.policy.findings import spoken
 from app.wiring import standing
@@ -30,7 +30,8 @@ def show(ctx: click.Context, *, name: str, as_json: bool) -> None:
     batch's id, provider id or token. Exit code: 0 shown, 1 several things have that name (they are listed), 2
     nothing has.
     """
-    found = standing.archive().named(name)
+    with ledger_read():
+        found = standing.archive().named(name)
     if isinstance(found, Timeline):
         _show(found, as_json=as_json)
     elif found:

@@ -6,6 +6,8 @@ from functools import cache, partial
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import Engine, NullPool, create_engine
 
 from app.accounts import DEFAULT
@@ -148,4 +150,5 @@ def _client() -> Any:
         settings().redis_url,
         socket_timeout=_ANSWERS_WITHIN_S,
         socket_connect_timeout=_ANSWERS_WITHIN_S,
+        retry=Retry(NoBackoff(), 0),
     )
