@@ -12,6 +12,7 @@ from app.ledger.schema.jobs import attempt, charge, job, spend
 from app.ledger.schema.people import consumer, notification, pick_up, receiver, workload
 from app.ledger.schema.records import event, quarantine
 from app.ledger.schema.waiting import chord, published, redis_mark, run, ticket
+from app.ledger.schema.watching import round_
 
 __all__ = [
     "attempt",
@@ -31,6 +32,7 @@ __all__ = [
     "quarantine",
     "receiver",
     "redis_mark",
+    "round_",
     "run",
     "spend",
     "stray",

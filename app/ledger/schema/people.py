@@ -50,6 +50,12 @@ notification = Table(
         "next_at",
         postgresql_where=text("state IN ('new', 'sending') AND receiver IS NULL"),
     ),
+    Index("ix_notification_job", "job_id", postgresql_where=text("job_id IS NOT NULL")),
+    Index(
+        "ix_notification_lost",
+        "created_at",
+        postgresql_where=text("state IN ('dead', 'unknown')"),
+    ),
     Index(
         "ix_notification_receiver",
         "receiver",
@@ -89,6 +95,8 @@ consumer = Table(
     Column("name", Text, nullable=False),
     Column("max_staleness_s", Double, nullable=False),
     Column("owner", Text),
+    #: The function that consumes, as `module.name`; None for one that reads, such as a page.
+    Column("task", Text),
     at("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant", "workload", "name"),
 )
