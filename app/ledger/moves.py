@@ -4,7 +4,7 @@ Set-based: one statement moves hundreds of jobs, because packs hold tens of thou
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
@@ -14,7 +14,15 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, text
 
 from app.ledger import notifications, spending
-from app.policy.lifecycle import Fail, GiveBack, JobState, Move, Retry, Succeed
+from app.policy.lifecycle import (
+    Fail,
+    GiveBack,
+    JobState,
+    Move,
+    Retry,
+    Succeed,
+    cancelled_instead,
+)
 from app.policy.outcomes import Answered
 
 #: Result ids lie under this: the same job and attempt always give the same one.
@@ -75,8 +83,34 @@ _WAIT_AGAIN = text("""
 
 _TAKE_OFF = text("""
     UPDATE job SET state = 'in_flight', attempt = attempt + 1
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'waiting'
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'waiting' AND cancel_requested_at IS NULL
     RETURNING id, attempt
+""")
+
+_REOPEN = text("""
+    UPDATE job SET
+      state = 'waiting', ready_at = :at, uncounted = attempt, result_id = NULL, outcome = NULL,
+      error_code = NULL, error_message = NULL, error_retryable = NULL, produced_at = NULL,
+      effective_until = NULL, settled_at = NULL, replay_number = NULL, cancel_requested_at = NULL,
+      flight = NULL, due_at = coalesce(CAST(:due_at AS timestamptz), due_at)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS m(id, attempt)
+    WHERE job.id = m.id AND job.attempt = m.attempt AND job.state IN ('failed', 'expired')
+      AND job.settled_at <= :decided_at
+    RETURNING job.id, job.attempt
+""")
+
+_REOPEN_TICKETS = text("""
+    -- What follows a chord, or a run, has been told that this part of it failed: it stays told.
+    UPDATE ticket SET state = 'open', generation = generation + 1, ready_at = NULL,
+                      completed_at = NULL, leased_until = NULL, attempts = 0
+    WHERE job_id = ANY(CAST(:ids AS uuid[])) AND state = 'completed' AND "end" IS NULL
+      AND NOT in_chord AND run_id IS NULL
+""")
+
+_CANCEL_REQUESTED = text("""
+    SELECT id FROM job
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND cancel_requested_at IS NOT NULL
+    ORDER BY id FOR UPDATE
 """)
 
 _CLOSE_ATTEMPTS = text("""
@@ -122,7 +156,7 @@ def take_off(
     submission_id: UUID | None,
     at: datetime,
 ) -> dict[UUID, int]:
-    """Open an attempt of every job that is still waiting; the attempt's number by job."""
+    """Open an attempt of every job that is still waiting and wanted; the attempt's number by job."""
     rows = connection.execute(_TAKE_OFF, {"ids": list(job_ids)}).all()
     taken = {row.id: row.attempt for row in rows}
     connection.execute(
@@ -155,9 +189,11 @@ def apply(
 
     In the same transaction: attempts are closed, events appended, the tickets of every job that ended
     become ready, and their notifications are staged. A move that is late or repeated changes nothing. At most one move a job.
+    A job that was cancelled in flight does not wait again: it ends.
     """
     moved: set[UUID] = set()
-    ordered = sorted(moves, key=lambda move: (type(move).__name__, move.job_id.int))
+    wanted = _unless_cancelled(connection, moves)
+    ordered = sorted(wanted, key=lambda move: (type(move).__name__, move.job_id.int))
     for _, group in groupby(ordered, key=type):
         moved |= _apply_kind(connection, list(group), at, expected)
     applied = [move for move in ordered if move.job_id in moved]
@@ -169,6 +205,48 @@ def apply(
     spending.release(connection, {move.job_id: move.attempt for move in applied})
     _record(connection, [_event(move) for move in applied], at)
     return moved
+
+
+def reopen(
+    connection: Connection,
+    attempts: Mapping[UUID, int],
+    *,
+    decided_at: datetime,
+    due_at: datetime | None,
+    at: datetime,
+) -> int:
+    """Let jobs that failed or expired by `decided_at` wait once more, by a person's will; how many did.
+
+    Their attempts count anew, and their result gets a name of its own. Tickets that were told of the end
+    wait again, but for parts of chords and runs. `due_at` None keeps the due time.
+    """
+    rows = connection.execute(
+        _REOPEN,
+        {
+            "ids": list(attempts),
+            "attempts": list(attempts.values()),
+            "decided_at": decided_at,
+            "due_at": due_at,
+            "at": at,
+        },
+    ).all()
+    connection.execute(_REOPEN_TICKETS, {"ids": [row.id for row in rows]})
+    _record(connection, [("reopened", row.id, row.attempt, None) for row in rows], at)
+    return len(rows)
+
+
+def _unless_cancelled(connection: Connection, moves: Sequence[Move]) -> list[Move]:
+    """The moves; those that would let a job wait which nobody wants any more end it instead."""
+    again = [move.job_id for move in moves if isinstance(move, Retry | GiveBack)]
+    if not again:
+        return list(moves)
+    cancelled = set(connection.execute(_CANCEL_REQUESTED, {"ids": again}).scalars())
+    return [
+        cancelled_instead(move)
+        if isinstance(move, Retry | GiveBack) and move.job_id in cancelled
+        else move
+        for move in moves
+    ]
 
 
 def _apply_kind(

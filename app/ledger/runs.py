@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from app.ledger import moves, notifications
 from app.policy import runs
-from app.policy.lifecycle import Fail, JobState
+from app.policy.lifecycle import JobState, cancelled
 from app.policy.runs import Look, RunDraft
 from unhurried.run_wire import RUN_TASK
 
@@ -254,18 +254,9 @@ def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> int:
     moved = 0
     dropped = [row for row in waiting if row.state == JobState.WAITING]
     for start in range(0, len(dropped), _CANCEL_MAX):
-        part = [_cancelled(row) for row in dropped[start : start + _CANCEL_MAX]]
+        part = [
+            cancelled(row.id, row.attempt, "its run was cancelled while the job was waiting")
+            for row in dropped[start : start + _CANCEL_MAX]
+        ]
         moved += len(moves.apply(connection, part, at=at, expected=JobState.WAITING))
     return moved
-
-
-def _cancelled(row: Any) -> Fail:
-    return Fail(
-        job_id=row.id,
-        attempt=row.attempt,
-        state=JobState.CANCELLED,
-        outcome="cancelled",
-        code="cancelled",
-        message="its run was cancelled while the job was waiting",
-        retryable=False,
-    )
