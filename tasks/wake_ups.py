@@ -3,11 +3,12 @@
 from functools import partial
 
 from app.celery import COLLECT_QUEUE, COMPLETE_QUEUE, NOTIFY_DUE_QUEUE, app, wake
-from app.wiring import collector, completion, packer
+from app.wiring import changing, collector, completion, packer
 from app.wiring import notify as notifier
 from app.wiring import upkeep as sweeper
 
 _WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
+_WAKE_COLLECTION = partial(wake, app, "collect", COLLECT_QUEUE)
 
 
 @app.task(name="unhurried.wake.pack", ignore_result=True, shared=False)
@@ -29,8 +30,9 @@ def collect() -> None:
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)
 def complete() -> None:
-    """Tell Celery how tickets ended, and once more what Redis has forgotten."""
+    """Tell Celery how tickets ended, what was revoked among them, and once more what Redis has forgotten."""
     completion.redis_loss(app).run()
+    changing.revocations(_WAKE_COLLECTION).run()
     completion.completer(app).run()
     if completion.run_counter().run():
         completion.completer(app).run()

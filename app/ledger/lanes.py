@@ -19,6 +19,9 @@ class LaneName:
     #: Empty for the whole account.
     model: str = ""
 
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.provider, self.account, self.model) if part)
+
     @property
     def columns(self) -> dict[str, str]:
         """By the names of the table."""

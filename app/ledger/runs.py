@@ -222,10 +222,11 @@ def parts(connection: Connection, run_id: UUID, *, after: int, limit: int) -> li
     return [Part(**row._asdict()) for row in rows]
 
 
-def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> int:
-    """Ask for a run to be dropped, and drop what waits; how many jobs that were. May be repeated.
+def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> tuple[int, int]:
+    """Ask for a run to be dropped, and drop what waits; how many jobs that were, and how many others are
+    in flight. May be repeated.
 
-    A job that a task outside of the run waits for as well goes on. A job in flight goes on too, and is
+    A job that a task outside of the run waits for as well goes on. A job in flight comes to its end, and is
     not tried again.
     """
     connection.execute(
@@ -259,4 +260,4 @@ def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> int:
             for row in dropped[start : start + _CANCEL_MAX]
         ]
         moved += len(moves.apply(connection, part, at=at, expected=JobState.WAITING))
-    return moved
+    return moved, len(waiting) - len(dropped)

@@ -118,6 +118,13 @@ _PERHAPS_PAID: Final = frozenset(
     {"lost", "missing", "refused", "truncated", "paused", "incomplete", "mismatch"}
 )
 
+_NOT_AGAIN: Final = {
+    JobState.SUCCEEDED: Left.ANSWERED,
+    JobState.CANCELLED: Left.CANCELLED,
+    JobState.WAITING: Left.NOT_ENDED,
+    JobState.IN_FLIGHT: Left.NOT_ENDED,
+}
+
 
 def require_possible(wish: Wish, *, now: datetime) -> None:
     """Raise ValueError, for people, where a wish can be granted to no job at all."""
@@ -173,12 +180,9 @@ def _due(wish: Due, job: JobNow) -> Step:
 
 
 def _retry(wish: Retry, job: JobNow, now: datetime) -> Step:
-    if job.state is JobState.SUCCEEDED:
-        return Left.ANSWERED
-    if job.state is JobState.CANCELLED:
-        return Left.CANCELLED
-    if job.state not in ENDED:
-        return Left.NOT_ENDED
+    refused = _NOT_AGAIN.get(job.state)
+    if refused is not None:
+        return refused
     if job.tier == Tier.SYNC:
         return Left.DIRECT
     due_at = wish.due_at or job.due_at

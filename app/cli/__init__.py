@@ -1,0 +1,1 @@
+"""Operators' commands: `celery -A app unhurried ...`, a module for each topic."""
