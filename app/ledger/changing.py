@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from app.ledger import giving_back, moves, tickets
+from app.ledger import giving_back, moves, reopening, tickets
 from app.policy.changing import Deed, Due, Expedite, JobNow, Retry, Wish
 from app.policy.lifecycle import ENDED, JobState, cancelled
 from app.policy.subjects import Kind, Subject
@@ -111,7 +111,9 @@ def _jobs(connection: Connection, job_ids: Sequence[UUID], subject: Subject) -> 
                            AND other.state = 'open' AND {others}) AS others_wait,
                    ARRAY(SELECT outcome FROM attempt WHERE attempt.job_id = job.id
                          AND outcome IS NOT NULL) AS outcomes,
-                   job.answer IS NOT NULL AS is_answered
+                   job.answer IS NOT NULL AS is_answered,
+                   EXISTS (SELECT 1 FROM ticket AS told WHERE told.job_id = job.id
+                           AND told.state = 'ready') AS is_being_told
             FROM job WHERE job.id = ANY(CAST(:ids AS uuid[])) ORDER BY job.id
         """),  # noqa: S608 - constants of this module
         {"ids": list(job_ids), "id": subject.id},
@@ -141,6 +143,7 @@ def _read(row: Any) -> JobNow:
         others_wait=row.others_wait,
         outcomes=frozenset(row.outcomes),
         is_answered=row.is_answered,
+        is_being_told=row.is_being_told,
     )
 
 
@@ -175,7 +178,7 @@ def do(
                 _set(connection, "due_at", wish.at, ids)
             case Deed.REOPENED:
                 assert isinstance(wish, Retry)
-                moves.reopen(
+                reopening.reopen(
                     connection,
                     {job.id: job.attempt for job in jobs},
                     decided_at=decided_at,

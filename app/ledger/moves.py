@@ -1,10 +1,11 @@
-"""The only writer of a job's state. A move is applied under its guard, or changes nothing.
+"""The only writer of a job's state, but for a person's way back (`reopening`). A move is applied under its
+guard, or changes nothing.
 
 Set-based: one statement moves hundreds of jobs, because packs hold tens of thousands of them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
@@ -85,26 +86,6 @@ _TAKE_OFF = text("""
     UPDATE job SET state = 'in_flight', attempt = attempt + 1
     WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'waiting' AND cancel_requested_at IS NULL
     RETURNING id, attempt
-""")
-
-_REOPEN = text("""
-    UPDATE job SET
-      state = 'waiting', ready_at = :at, uncounted = attempt, result_id = NULL, outcome = NULL,
-      error_code = NULL, error_message = NULL, error_retryable = NULL, produced_at = NULL,
-      effective_until = NULL, settled_at = NULL, replay_number = NULL, cancel_requested_at = NULL,
-      flight = NULL, due_at = coalesce(CAST(:due_at AS timestamptz), due_at)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS m(id, attempt)
-    WHERE job.id = m.id AND job.attempt = m.attempt AND job.state IN ('failed', 'expired')
-      AND job.settled_at <= :decided_at
-    RETURNING job.id, job.attempt
-""")
-
-_REOPEN_TICKETS = text("""
-    -- What follows a chord, or a run, has been told that this part of it failed: it stays told.
-    UPDATE ticket SET state = 'open', generation = generation + 1, ready_at = NULL,
-                      completed_at = NULL, leased_until = NULL, attempts = 0
-    WHERE job_id = ANY(CAST(:ids AS uuid[])) AND state = 'completed' AND "end" IS NULL
-      AND NOT in_chord AND run_id IS NULL
 """)
 
 _CANCEL_REQUESTED = text("""
@@ -205,34 +186,6 @@ def apply(
     spending.release(connection, {move.job_id: move.attempt for move in applied})
     _record(connection, [_event(move) for move in applied], at)
     return moved
-
-
-def reopen(
-    connection: Connection,
-    attempts: Mapping[UUID, int],
-    *,
-    decided_at: datetime,
-    due_at: datetime | None,
-    at: datetime,
-) -> int:
-    """Let jobs that failed or expired by `decided_at` wait once more, by a person's will; how many did.
-
-    Their attempts count anew, and their result gets a name of its own. Tickets that were told of the end
-    wait again, but for parts of chords and runs. `due_at` None keeps the due time.
-    """
-    rows = connection.execute(
-        _REOPEN,
-        {
-            "ids": list(attempts),
-            "attempts": list(attempts.values()),
-            "decided_at": decided_at,
-            "due_at": due_at,
-            "at": at,
-        },
-    ).all()
-    connection.execute(_REOPEN_TICKETS, {"ids": [row.id for row in rows]})
-    _record(connection, [("reopened", row.id, row.attempt, None) for row in rows], at)
-    return len(rows)
 
 
 def _unless_cancelled(connection: Connection, moves: Sequence[Move]) -> list[Move]:

@@ -78,6 +78,8 @@ class JobNow:
     outcomes: frozenset[str] = frozenset()
     #: There is an answer, if not the one that was asked for.
     is_answered: bool = False
+    #: A task is just being told how it ended.
+    is_being_told: bool = False
 
 
 class Deed(StrEnum):
@@ -106,6 +108,7 @@ class Left(StrEnum):
     DIRECT = "a direct call is its caller's to repeat"
     OTHERS = "others wait for it, and need it for as long as before"
     PERHAPS_PAID = "it may have been paid for: buying it twice takes a consent"
+    BEING_TOLD = "its callers are just being told: ask again in a moment"
     TOO_LATE = "its due time has passed: say another one"
 
 
@@ -185,6 +188,8 @@ def _retry(wish: Retry, job: JobNow, now: datetime) -> Step:
         return refused
     if job.tier == Tier.SYNC:
         return Left.DIRECT
+    if job.is_being_told:
+        return Left.BEING_TOLD
     due_at = wish.due_at or job.due_at
     if due_at is not None and due_at <= now:
         return Left.TOO_LATE
