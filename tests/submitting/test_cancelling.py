@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+
 from app.changing.decisions import Decisions, Outcome
 from app.ledger.actions import Decision
 from app.policy.changing import Cancel
 from app.policy.subjects import Kind, Subject
-from tests.submitting.conftest import Road
 from tests.simulator.conftest import Simulator, running
+from tests.submitting.conftest import Road
 from tests.support.waiting import wait_until
 
 
