@@ -37,7 +37,9 @@ _VISIBILITY_TIMEOUT_S: Final = 900
 def build(config: Settings) -> Celery:
     """The app for these settings. Connects to nothing yet."""
     once.register()
-    built = Celery("unhurried", include=["tasks.commands", "tasks.direct", "tasks.wake_ups"])
+    built = Celery(
+        "unhurried", include=["tasks.commands", "tasks.direct", "tasks.revoking", "tasks.wake_ups"]
+    )
     built.conf.update(_transport(config), **_limits(config))
     built.conf.beat_schedule = _schedule(config)
     return built
@@ -165,6 +167,16 @@ def wake(built: Celery, name: str, queue: str, *where: str) -> None:
         expires=_WAKE_UP_EXPIRES_S,
         ignore_result=True,
     )
+
+
+def wake_all(built: Celery) -> None:
+    """Ask everybody for a look now who may have something to do after a person's decision."""
+    for name, queue in (
+        ("pack", PACK_QUEUE),
+        ("collect", COLLECT_QUEUE),
+        ("complete", COMPLETE_QUEUE),
+    ):
+        wake(built, name, queue)
 
 
 log.configure(settings().log_level)

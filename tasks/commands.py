@@ -1,9 +1,12 @@
 """Commands of clients: each may come twice, late or never. What they name is looked up in the ledger."""
 
-from typing import Any
+from functools import partial
+from typing import Any, Final
+from uuid import uuid4
 
-from app.celery import COMPLETE_QUEUE, app, wake
-from app.wiring import completion
+from app.celery import app, wake_all
+from app.wiring import changing, completion
+from unhurried.change_wire import CHANGE_TASK, Change, Of, Wished
 from unhurried.readers import (
     CALLBACKS_TASK,
     LATEST_TASK,
@@ -12,6 +15,9 @@ from unhurried.readers import (
     ReplayQuery,
 )
 from unhurried.run_wire import CANCEL_RUN_TASK, RESTORE_RUN_TASK
+
+#: What was decided is done by whoever packs, collects and completes.
+_WAKE: Final = partial(wake_all, app)
 
 
 @app.task(name=RESTORE_TASK, ignore_result=True, shared=False)
@@ -46,6 +52,18 @@ def restore_run(*, run_id: str) -> None:
 
 @app.task(name=CANCEL_RUN_TASK, ignore_result=True, shared=False)
 def cancel_run(*, run_id: str) -> None:
-    """Drop what waits of a run."""
-    if completion.run_counter().cancel(run_id):
-        wake(app, "complete", COMPLETE_QUEUE)
+    """Drop a run, as clients from before reasons were asked for say it."""
+    change(
+        request_id=str(uuid4()),
+        what=Wished.CANCEL,
+        of=Of.RUN,
+        id=run_id,
+        why="cancelled by its caller",
+        who="caller",
+    )
+
+
+@app.task(name=CHANGE_TASK, ignore_result=True, shared=False)
+def change(**wished: Any) -> None:
+    """Change what is under way, and say what came of it."""
+    changing.requests(_WAKE).answer(Change.model_validate(wished))

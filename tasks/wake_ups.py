@@ -14,11 +14,12 @@ from app.celery import (
     app,
     wake,
 )
-from app.wiring import collector, completion, packer, standing
+from app.wiring import changing, collector, completion, packer, standing
 from app.wiring import notify as notifier
 from app.wiring import upkeep as sweeper
 
 _WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
+_WAKE_COLLECTION = partial(wake, app, "collect", COLLECT_QUEUE)
 
 
 def _look(task: Task[Any, Any], name: str) -> AbstractContextManager[None]:
@@ -47,9 +48,10 @@ def collect(self: Task[Any, Any]) -> None:
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False, bind=True)
 def complete(self: Task[Any, Any]) -> None:
-    """Tell Celery how tickets ended, and once more what Redis has forgotten."""
+    """Tell Celery how tickets ended, what was revoked among them, and once more what Redis has forgotten."""
     with _look(self, "complete"):
         completion.redis_loss(app).run()
+        changing.revocations(_WAKE_COLLECTION).run()
         completion.completer(app).run()
         if completion.run_counter().run():
             completion.completer(app).run()

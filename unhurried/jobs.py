@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from celery import Celery, states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
@@ -10,8 +11,11 @@ from celery.result import AsyncResult, allow_join_result
 
 from unhurried import asking, pick_ups, stored
 from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried.change_wire import Changed, Of, Wished
+from unhurried.changing import When, change
 from unhurried.contract import ADMITTED_STATE, Marker, Tier, marker_key
 from unhurried.errors import (
+    CallError,
     JobCancelled,
     NotReady,
     ServiceUnavailable,
@@ -81,7 +85,9 @@ class Job:
     @property
     def state(self) -> str:
         """published, waiting, running, succeeded, failed or cancelled. Raises UnknownJob."""
-        return self._named(self._look()[0])
+        state, value = self._look()
+        # To Celery a job that was cancelled has failed, with an error that says so.
+        return "cancelled" if isinstance(value, JobCancelled) else self._named(state)
 
     @property
     def progress(self) -> Progress | None:
@@ -139,8 +145,54 @@ class Job:
         self._wait(timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout))
         return self.result()
 
+    def cancel(self, *, why: str, request_id: UUID | None = None) -> Changed:
+        """Want it no more. May be repeated; see `unhurried.changing.change` for what is raised.
+
+        A job that waits ends at once, and its task fails with JobCancelled. One that is with a provider is
+        not sent again; an answer that comes all the same is paid for, and is this task's result. Where other
+        tasks wait for the same job, this task ends alone.
+        """
+        if self._tier is Tier.SYNC:
+            raise CallError("a sync call is answered at once: revoke() it, or let its timeout pass")
+        return change(self._app, Wished.CANCEL, Of.TASK, self.id, why=why, request_id=request_id)
+
+    def expedite(
+        self,
+        tier: Tier | str = Tier.NEAR_REAL_TIME,
+        *,
+        why: str,
+        request_id: UUID | None = None,
+    ) -> Changed:
+        """Have it answered at a faster tier, at that tier's price. One that is with a provider stays there.
+
+        What is raised, see `unhurried.changing.change`.
+        """
+        return change(
+            self._app,
+            Wished.EXPEDITE,
+            Of.TASK,
+            self.id,
+            why=why,
+            request_id=request_id,
+            tier=tier,
+        )
+
+    def due(self, at: When, *, why: str, request_id: UUID | None = None) -> Changed:
+        """Give it another due time: a moment, a span from now ("8h"), or None for as long as it takes.
+
+        Sooner than before only where nobody else waits for it. What is raised, see
+        `unhurried.changing.change`.
+        """
+        return change(
+            self._app, Wished.DUE, Of.TASK, self.id, why=why, request_id=request_id, due=at
+        )
+
     def revoke(self) -> None:
-        """Ask for it to be dropped, as Celery does: workers that are down just now do not hear it."""
+        """Ask for it to be dropped, as Celery does: service and workers that are down do not hear it.
+
+        The service honours it hours later: the task becomes REVOKED, and the job ends with it unless
+        others wait for it. `cancel` is heard for certain, and says what it did.
+        """
         with redis_answers("repeat the revoke"):
             self.celery.revoke()
 

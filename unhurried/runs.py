@@ -11,6 +11,8 @@ from celery.result import AsyncResult
 
 from unhurried import asking
 from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried.change_wire import Changed, Of, Wished
+from unhurried.changing import When, change
 from unhurried.contract import QUEUES, Endpoint, Tier
 from unhurried.errors import ServiceUnavailable, UnknownJob
 from unhurried.gathered import Results
@@ -96,11 +98,41 @@ class Run:
         """Whether it has ended."""
         return self.progress.state in _ENDED
 
-    def cancel(self) -> None:
-        """Drop what waits. What is at a provider comes to its end and is paid; then the run ends cancelled,
-        `then` does not run, and the run's own task fails with JobCancelled. May be repeated.
+    def cancel(self, *, why: str | None = None, request_id: UUID | None = None) -> Changed | None:
+        """Drop what waits. What is at a provider comes to its end and is paid, a provider batch that holds
+        nothing else is ended; then the run ends cancelled, `then` does not run, and the run's own task fails
+        with JobCancelled. May be repeated.
+
+        With a reason it says what it did, and raises as `unhurried.changing.change` does.
         """
-        asking.command(self._app, CANCEL_RUN_TASK, {"run_id": self.id})
+        if why is None:
+            asking.command(self._app, CANCEL_RUN_TASK, {"run_id": self.id})
+            return None
+        return change(self._app, Wished.CANCEL, Of.RUN, self.id, why=why, request_id=request_id)
+
+    def expedite(
+        self,
+        tier: Tier | str = Tier.NEAR_REAL_TIME,
+        *,
+        why: str,
+        request_id: UUID | None = None,
+    ) -> Changed:
+        """Have its parts that wait answered at a faster tier, at that tier's price; as a job's `expedite`."""
+        return change(
+            self._app,
+            Wished.EXPEDITE,
+            Of.RUN,
+            self.id,
+            why=why,
+            request_id=request_id,
+            tier=tier,
+        )
+
+    def due(self, at: When, *, why: str, request_id: UUID | None = None) -> Changed:
+        """Give its parts another due time; as a job's `due`."""
+        return change(
+            self._app, Wished.DUE, Of.RUN, self.id, why=why, request_id=request_id, due=at
+        )
 
     def results(self, *, schema: Schema | None = None) -> Results:
         """The parts that have ended, in the order of their calls; read page by page when gone through."""

@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli import examining, listing, showing, status
+from app.cli import changing, examining, listing, showing, status
 
 
 @click.group(no_args_is_help=True)
@@ -14,3 +14,4 @@ status.register(unhurried)
 listing.register(unhurried)
 showing.register(unhurried)
 examining.register(unhurried)
+changing.register(unhurried)

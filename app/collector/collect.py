@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from sqlalchemy import Engine
@@ -76,7 +76,31 @@ class Collector:
             if provider is None or submission.provider_batch_id is None:
                 self._later(submission, "no key is configured for this account", None)
                 return False
-            return self._act(submission, provider, provider.poll(submission.provider_batch_id))
+            return self._act(submission, provider, self._ask(submission, provider))
+
+    def _ask(self, submission: Submission, provider: Provider) -> PollReply:
+        """How the batch is; before, once, that it should end, where nobody wants anything of it any more.
+
+        Killed in between, it is asked to end again: that changes nothing. A batch that only its results
+        can prove to be ours is left alone.
+        """
+        assert submission.provider_batch_id is not None
+        reply = provider.poll(submission.provider_batch_id)
+        running = isinstance(reply, BatchReport) and reply.phase is Phase.RUNNING
+        wished = submission.cancel_requested_at is not None and submission.proof is not None
+        if not (running and wished) or submission.cancelled_at is not None:
+            return reply
+        reply = provider.cancel(submission.provider_batch_id)
+        if isinstance(reply, BatchReport):
+            with self._engine.begin() as connection:
+                submissions.note(connection, submission.id, cancelled_at=ledger.now(connection))
+            tell(
+                "batch_cancelled",
+                submission_id=str(submission.id),
+                provider=submission.provider,
+                provider_batch_id=submission.provider_batch_id,
+            )
+        return reply
 
     def _still_open(self, submission: Submission) -> bool:
         with self._engine.begin() as connection:
@@ -155,7 +179,7 @@ class Collector:
                 observed_at=now,
                 expires_at=report.expires_at,
                 ended_at=report.ended_at,
-                poll_at=now + self._wait(now - submission.created_at),
+                poll_at=now + self._next_look(submission, now),
             )
         self._resume(submission)
         match report.phase:
@@ -210,6 +234,12 @@ class Collector:
             wait = self._wait(now - submission.created_at, retry_after_s)
             submissions.note(connection, submission.id, last_error=reason, poll_at=now + wait)
         tell("poll_failed", warning=True, submission_id=str(submission.id), reason=reason)
+
+    def _next_look(self, submission: Submission, now: datetime) -> timedelta:
+        """One that was told to end ends soon, whatever its age."""
+        if submission.cancel_requested_at is not None:
+            return self._pace.shortest
+        return self._wait(now - submission.created_at)
 
     def _wait(self, age: timedelta, retry_after_s: float | None = None) -> timedelta:
         return next_poll(

@@ -72,6 +72,24 @@ class CeleryEnd:
             )
         step_ended(self._app, getattr(context, STEP_HEADER, None), succeeded=False)
 
+    def revoke(
+        self,
+        ticket: ReadyTicket,
+        reason: str,
+        *,
+        is_published: Callable[[str], bool] = _nothing_is,
+    ) -> None:
+        """Store REVOKED and count the chord part, as a worker does that is handed a revoked task.
+
+        Celery calls no errback then, and says nothing to the rest of a chain.
+        """
+        context = self._context(ticket, is_published)
+        with self._as_current(ticket, context):
+            self._backend.mark_as_revoked(
+                ticket.task_id, reason, request=context, store_result=not context.ignore_result
+            )
+        step_ended(self._app, getattr(context, STEP_HEADER, None), succeeded=False)
+
     def restore_chord(self, ticket: ReadyTicket, group_id: str, size: int) -> bool:
         """Tell Redis again how large a chord is, if its body has still to be published."""
         chord = self._context(ticket, _nothing_is).chord

@@ -17,7 +17,7 @@ from app.ledger import redelivery, tickets
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
 from app.policy import ends
-from app.policy.ends import Failure, Value
+from app.policy.ends import Failure, Revoked, Value
 from unhurried.contract import REDIS_LIFETIME_S, OnFailure, output_key
 from unhurried.errors import failure
 
@@ -114,6 +114,8 @@ class Completer:
                 self._latest.ended(ticket.task_id, end.wire, tenant=ticket.tenant)
             case Failure():
                 self._celery_end.fail(ticket, failure(end.error), is_published=known)
+            case Revoked():
+                self._celery_end.revoke(ticket, end.reason, is_published=known)
 
     def _is_published(self, task_id: str) -> bool:
         with self._engine.begin() as connection:

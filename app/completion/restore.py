@@ -5,6 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from celery import Celery, states
+from celery.exceptions import TaskRevokedError
 from sqlalchemy import Engine
 
 from app.completion.complete import end_of, store_long_output
@@ -16,7 +17,7 @@ from app.ledger import latest as newest
 from app.ledger import runs, tickets
 from app.ledger.tickets import Found
 from app.observe.log import tell
-from app.policy.ends import Failure, Value
+from app.policy.ends import Failure, Revoked, Value
 from app.policy.tickets import TicketState
 from unhurried.contract import ADMITTED_STATE, REDIS_LIFETIME_S, Marker, Tier, marker_key
 from unhurried.errors import failure
@@ -144,6 +145,9 @@ class Restorer:
                 self._backend.store_result(ticket.task_id, end.wire, states.SUCCESS)
             case Failure():
                 self._backend.store_result(ticket.task_id, failure(end.error), states.FAILURE)
+            case Revoked():
+                revoked = TaskRevokedError(end.reason)
+                self._backend.store_result(ticket.task_id, revoked, states.REVOKED)
 
     def _reply(self, about: str, reply: Reply) -> None:
         self._client.set(self._key_prefix + reply_key(about), reply, ex=REPLY_LIFETIME_S)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Engine
 
@@ -48,14 +47,3 @@ class RunCounter:
                 pipe.hset(key, "counts", policy.counts(look, now=at).model_dump_json())
                 pipe.expire(key, REDIS_LIFETIME_S)
             pipe.execute()
-
-    def cancel(self, run_id: str) -> int:
-        """Drop what waits of a run; how many jobs that were. An id that is none is nobody's run."""
-        try:
-            found = UUID(run_id)
-        except ValueError:
-            return 0
-        with self._engine.begin() as connection:
-            dropped = runs.cancel(connection, found, at=ledger.now(connection))
-        tell("run_cancelled", run_id=run_id, jobs_count=dropped)
-        return dropped

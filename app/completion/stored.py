@@ -7,7 +7,7 @@ from typing import Any, Final
 from celery import states
 
 #: What completion writes; anything else under a completed ticket's key is older than its completion.
-_ENDS: Final = (states.SUCCESS, states.FAILURE)
+_ENDS: Final = (states.SUCCESS, states.FAILURE, states.REVOKED)
 #: Celery puts the status first: a long result is not fetched to learn that it is there.
 _HEAD_BYTES: Final = 32
 _ENDED: Final = re.compile(rb'\A\{"status": ?"(?:%s)"' % "|".join(_ENDS).encode())

@@ -14,7 +14,7 @@ from app.direct.spend import Reservation, SpendGuard
 from app.ledger.direct import Billed, DirectRecord
 from app.policy import admission, ends, flaws, versions
 from app.policy.admission import JobDraft, Refusal
-from app.policy.ends import End
+from app.policy.ends import JobsEnd
 from app.policy.judging import billed_usage
 from app.policy.outcomes import Answered, Outcome, Transient
 from app.policy.pricing import Overrides, price
@@ -73,7 +73,7 @@ class DirectAnswer:
         self._guard = guard
         self._sleep = sleep
 
-    def answer(self, call: Call) -> End:
+    def answer(self, call: Call) -> JobsEnd:
         """The end of one call. Raises nothing that a provider may do; may spend once."""
         decision = versions.refused(call.contract) or admission.decide(
             endpoint=call.endpoint,
@@ -90,7 +90,7 @@ class DirectAnswer:
         known = self._recorder.known(decision)
         return known if known is not None else self._ask(call, decision)
 
-    def _ask(self, call: Call, draft: JobDraft) -> End:
+    def _ask(self, call: Call, draft: JobDraft) -> JobsEnd:
         provider = self._providers.get((draft.provider, draft.account))
         if provider is None:
             message = f"no key is configured for account {draft.account!r} at {draft.provider}"
@@ -179,7 +179,7 @@ class DirectAnswer:
         outcome: Outcome,
         billed: Sequence[Billed | None],
         reserved: Sequence[Reservation],
-    ) -> End:
+    ) -> JobsEnd:
         record = DirectRecord(
             task_id=call.task_id,
             draft=draft,
@@ -207,7 +207,7 @@ def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:
     return draft.on_failure is OnFailure.RETRY and failed and attempts < draft.attempts_max
 
 
-def _cut_off(reply: NotTaken | LaneClosed | Ambiguous | _OverLimit, draft: JobDraft) -> End:
+def _cut_off(reply: NotTaken | LaneClosed | Ambiguous | _OverLimit, draft: JobDraft) -> JobsEnd:
     match reply:
         case _OverLimit():
             message = f"account {draft.account!r} at {draft.provider} may spend no more today (UTC)"
@@ -226,6 +226,6 @@ def _account(draft: JobDraft) -> Account:
     return Account(provider=draft.provider, account=draft.account)
 
 
-def _failed(code: str, message: str, on_failure: OnFailure, *, retryable: bool = False) -> End:
+def _failed(code: str, message: str, on_failure: OnFailure, *, retryable: bool = False) -> JobsEnd:
     error = {"code": code, "message": message, "retryable": retryable}
     return ends.without_answer(error, on_failure)

@@ -12,7 +12,7 @@ from app.ledger.direct import DirectRecord
 from app.observe.log import tell
 from app.policy import ends
 from app.policy.admission import JobDraft
-from app.policy.ends import End, Failure
+from app.policy.ends import Failure, JobsEnd
 
 #: Records that wait for the ledger at most; past it the oldest are dropped, and told of.
 _WAITING_MAX: Final = 100_000
@@ -28,7 +28,7 @@ class Recorder:
         self._client = client
         self._key = f"{key_prefix}unhurried:direct-records"
 
-    def known(self, draft: JobDraft) -> End | None:
+    def known(self, draft: JobDraft) -> JobsEnd | None:
         """The end of a keyed job that has one already, or an answer that the workload reuses; None where
         the provider must be asked.
 

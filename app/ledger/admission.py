@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import jobs, notifications, runs, schema
+from app.ledger import jobs, notifications, revoking, runs, schema
 from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft, Refusal
 from app.policy.awaiting import Follower, awaited_by
 from app.policy.lifecycle import ENDED, JobState
 from app.policy.runs import RunDraft
-from app.policy.tickets import TicketState
+from app.policy.tickets import REVOKED, TicketState, ended_with
 from unhurried.contract import MailNotice, OnFailure, WebhookNotice
 
 
@@ -85,10 +85,10 @@ def admit(
     """Record the messages; commit afterwards, then forget them at the broker.
 
     A key that names a job with another request becomes a refusal with code `idempotency_conflict`.
-    A job that has ended already makes the ticket ready at once. A call whose workload reuses answers, or
+    A job that has ended already makes the ticket ready at once, and so does a revoke. A call whose workload reuses answers, or
     asks once for what is under way, gets the job of an identical one.
     """
-    admissions = _parts_of_runs(connection, admissions, at)
+    admissions = _unless_revoked(connection, _parts_of_runs(connection, admissions, at))
     asked = [
         (a.message.task_id, a.decision) for a in admissions if isinstance(a.decision, JobDraft)
     ]
@@ -125,6 +125,23 @@ def _parts_of_runs(
         else one
         for one in admissions
     ]
+
+
+def _unless_revoked(connection: Connection, admissions: list[Admission]) -> list[Admission]:
+    """The messages, with those refused whose task was revoked before it was admitted."""
+    revoked = revoking.among(connection, [one.message.task_id for one in admissions])
+    return [
+        replace(one, decision=_revoked(one.decision))
+        if one.message.task_id in revoked and isinstance(one.decision, JobDraft | NotificationDraft)
+        else one
+        for one in admissions
+    ]
+
+
+def _revoked(draft: JobDraft | NotificationDraft) -> Refusal:
+    return Refusal(
+        code=REVOKED, message="revoked", run=draft.run if isinstance(draft, JobDraft) else None
+    )
 
 
 def _dropped(draft: JobDraft) -> Refusal:
@@ -261,8 +278,7 @@ def _notices(notices: Sequence[MailNotice | WebhookNotice]) -> bytes | None:
 
 
 def _refused(refusal: Refusal) -> bytes:
-    error = {"code": refusal.code, "message": refusal.message, "retryable": False}
-    return json.dumps({"error": error}).encode()
+    return ended_with(refusal.code, refusal.message)
 
 
 def quarantine(

@@ -1,12 +1,32 @@
 """What accounts may do now: pauses, and how many tokens of a model may be enqueued."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from app.policy import ceilings
 from app.policy.ceilings import Room
+
+
+@dataclass(frozen=True, slots=True)
+class LaneName:
+    """What a person pauses: an account, or one model of it."""
+
+    provider: str
+    account: str
+    #: Empty for the whole account.
+    model: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.provider, self.account, self.model) if part)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """By the names of the table."""
+        return {"provider": self.provider, "account": self.account, "model": self.model}
+
 
 #: Account and model of a provider, as rooms are known by.
 RoomKey = tuple[str, str, str]
@@ -30,16 +50,77 @@ def pause(
 
 
 def resume(connection: Connection, *, provider: str, account: str, paused_before: datetime) -> bool:
-    """Go on submitting for an account whose key works again; whether it had been paused."""
+    """Go on submitting for an account whose key works again; whether it had been paused.
+
+    What a person has paused stays so.
+    """
     resumed = connection.execute(
         text("""
             UPDATE lane SET paused_at = NULL, pause_reason = NULL
             WHERE provider = :provider AND account = :account AND model = ''
-              AND paused_at < :paused_before
+              AND paused_at < :paused_before AND paused_by IS NULL
         """),
         {"provider": provider, "account": account, "paused_before": paused_before},
     )
     return bool(resumed.rowcount)
+
+
+def pause_by_person(
+    connection: Connection, lane: LaneName, *, who: str, reason: str, at: datetime
+) -> bool:
+    """Send nothing more of a lane until a person resumes it; False where a person had paused it before."""
+    paused = connection.execute(
+        text("""
+            INSERT INTO lane (provider, account, model, paused_at, pause_reason, paused_by)
+            VALUES (:provider, :account, :model, :at, :reason, :who)
+            ON CONFLICT (provider, account, model)
+            DO UPDATE SET paused_at = EXCLUDED.paused_at, pause_reason = EXCLUDED.pause_reason,
+                          paused_by = EXCLUDED.paused_by
+            WHERE lane.paused_by IS NULL
+        """),
+        {**lane.columns, "at": at, "reason": reason, "who": who},
+    )
+    return bool(paused.rowcount)
+
+
+def resume_by_person(connection: Connection, lane: LaneName) -> bool:
+    """Go on with a lane, whoever had paused it; whether it was paused."""
+    resumed = connection.execute(
+        text("""
+            UPDATE lane SET paused_at = NULL, pause_reason = NULL, paused_by = NULL
+            WHERE provider = :provider AND account = :account AND model = :model
+              AND paused_at IS NOT NULL
+        """),
+        lane.columns,
+    )
+    return bool(resumed.rowcount)
+
+
+def flush(connection: Connection, wanted: Mapping[str, str], *, at: datetime) -> int:
+    """Let jobs that wait for a batch now go without company; how many they are.
+
+    `wanted` narrows them down by `provider`, `account` and `model`.
+    """
+    names = [name for name in ("provider", "account", "model") if wanted.get(name)]
+    where = "".join(f" AND {name} = :{name}" for name in names)
+    found = connection.execute(
+        text(f"""
+            SELECT provider, account, model, count(*) AS jobs_count FROM job
+            WHERE state = 'waiting' AND tier = 'batch' AND ready_at <= :at{where}
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        """),  # noqa: S608 - names of columns out of a constant
+        {**wanted, "at": at},
+    ).all()
+    for row in found:
+        connection.execute(
+            text("""
+                INSERT INTO lane (provider, account, model, flushed_at)
+                VALUES (:provider, :account, :model, :at)
+                ON CONFLICT (provider, account, model) DO UPDATE SET flushed_at = EXCLUDED.flushed_at
+            """),
+            {"provider": row.provider, "account": row.account, "model": row.model, "at": at},
+        )
+    return sum(row.jobs_count for row in found)
 
 
 def rooms(connection: Connection) -> dict[RoomKey, Room]:

@@ -1,4 +1,5 @@
-"""The only writer of a job's state. A move is applied under its guard, or changes nothing.
+"""The only writer of a job's state, but for a person's way back (`reopening`). A move is applied under its
+guard, or changes nothing.
 
 Set-based: one statement moves hundreds of jobs, because packs hold tens of thousands of them.
 """
@@ -14,7 +15,15 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, text
 
 from app.ledger import notifications, spending
-from app.policy.lifecycle import Fail, GiveBack, JobState, Move, Retry, Succeed
+from app.policy.lifecycle import (
+    Fail,
+    GiveBack,
+    JobState,
+    Move,
+    Retry,
+    Succeed,
+    cancelled_instead,
+)
 from app.policy.outcomes import Answered
 
 #: Result ids lie under this: the same job and attempt always give the same one.
@@ -75,8 +84,14 @@ _WAIT_AGAIN = text("""
 
 _TAKE_OFF = text("""
     UPDATE job SET state = 'in_flight', attempt = attempt + 1
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'waiting'
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'waiting' AND cancel_requested_at IS NULL
     RETURNING id, attempt
+""")
+
+_CANCEL_REQUESTED = text("""
+    SELECT id FROM job
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND cancel_requested_at IS NOT NULL
+    ORDER BY id FOR UPDATE
 """)
 
 _CLOSE_ATTEMPTS = text("""
@@ -122,7 +137,7 @@ def take_off(
     submission_id: UUID | None,
     at: datetime,
 ) -> dict[UUID, int]:
-    """Open an attempt of every job that is still waiting; the attempt's number by job."""
+    """Open an attempt of every job that is still waiting and wanted; the attempt's number by job."""
     rows = connection.execute(_TAKE_OFF, {"ids": list(job_ids)}).all()
     taken = {row.id: row.attempt for row in rows}
     connection.execute(
@@ -155,9 +170,11 @@ def apply(
 
     In the same transaction: attempts are closed, events appended, the tickets of every job that ended
     become ready, and their notifications are staged. A move that is late or repeated changes nothing. At most one move a job.
+    A job that was cancelled in flight does not wait again: it ends.
     """
     moved: set[UUID] = set()
-    ordered = sorted(moves, key=lambda move: (type(move).__name__, move.job_id.int))
+    wanted = _unless_cancelled(connection, moves)
+    ordered = sorted(wanted, key=lambda move: (type(move).__name__, move.job_id.int))
     for _, group in groupby(ordered, key=type):
         moved |= _apply_kind(connection, list(group), at, expected)
     applied = [move for move in ordered if move.job_id in moved]
@@ -169,6 +186,20 @@ def apply(
     spending.release(connection, {move.job_id: move.attempt for move in applied})
     _record(connection, [_event(move) for move in applied], at)
     return moved
+
+
+def _unless_cancelled(connection: Connection, moves: Sequence[Move]) -> list[Move]:
+    """The moves; those that would let a job wait which nobody wants any more end it instead."""
+    again = [move.job_id for move in moves if isinstance(move, Retry | GiveBack)]
+    if not again:
+        return list(moves)
+    cancelled = set(connection.execute(_CANCEL_REQUESTED, {"ids": again}).scalars())
+    return [
+        cancelled_instead(move)
+        if isinstance(move, Retry | GiveBack) and move.job_id in cancelled
+        else move
+        for move in moves
+    ]
 
 
 def _apply_kind(

@@ -44,10 +44,10 @@ def waiting(connection: Connection, *, at: datetime) -> list[Waiting]:
             SELECT DISTINCT ON (job.provider, job.account)
                    job.provider, job.account, job.request_tokens
             FROM job
-            LEFT JOIN lane ON lane.provider = job.provider AND lane.account = job.account
-                          AND lane.model = '' AND lane.paused_at IS NOT NULL
             WHERE job.state = 'waiting' AND job.tier = :tier AND job.ready_at <= :at
-              AND lane.provider IS NULL
+              AND job.cancel_requested_at IS NULL AND NOT EXISTS (
+                SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
+                AND lane.model IN ('', job.model) AND lane.paused_at IS NOT NULL)
             ORDER BY job.provider, job.account, job.ready_at
         """),
         {"tier": Tier.NEAR_REAL_TIME, "at": at},
@@ -71,7 +71,10 @@ def claim(
     at: datetime,
     limit_nano_usd: int | None = None,
 ) -> Claimed | OverLimit | None:
-    """Open an attempt of the account's oldest job; None where others have taken them all."""
+    """Open an attempt of the account's oldest job; None where others have taken them all.
+
+    A paused lane holds its own jobs back and no others.
+    """
     row = connection.execute(
         text("""
             SELECT id, endpoint, model, request, on_lost, attempt, uncounted, attempts_max, due_at,
@@ -80,6 +83,9 @@ def claim(
             FROM job
             WHERE state = 'waiting' AND tier = :tier AND provider = :provider
               AND account = :account AND ready_at <= :at
+              AND cancel_requested_at IS NULL AND NOT EXISTS (
+                SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
+                AND lane.model IN ('', job.model) AND lane.paused_at IS NOT NULL)
             ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED
         """),
         {"tier": Tier.NEAR_REAL_TIME, "provider": provider, "account": account, "at": at},

@@ -32,7 +32,10 @@ class Due:
 
 
 def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> None:
-    """Stage what the ready tickets of these jobs asked for with `notify=`. May be repeated."""
+    """Stage what the ready tickets of these jobs asked for with `notify=`. May be repeated.
+
+    Nothing for those that were let go: their callers want to hear no more.
+    """
     if not job_ids:
         return
     rows = connection.execute(
@@ -42,7 +45,7 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
                    job.subject, job.as_of, job.produced_at, job.effective_until
             FROM ticket JOIN job ON job.id = ticket.job_id
             WHERE ticket.job_id = ANY(CAST(:ids AS uuid[])) AND ticket.notify IS NOT NULL
-              AND ticket.state = 'ready'
+              AND ticket.state = 'ready' AND ticket."end" IS NULL
         """),
         {"ids": list(job_ids)},
     )

@@ -35,13 +35,16 @@ def candidates(
         text("""
             SELECT job.id, job.provider, job.account, job.endpoint, job.model, job.betas,
                    job.request_bytes, job.request_tokens, job.request_inputs,
-                   job.prefix_digest, job.ready_at, job.due_at
+                   job.prefix_digest, job.ready_at, job.due_at,
+                   coalesce(flush.flushed_at >= job.ready_at, false) AS flushed
             FROM job
+            LEFT JOIN lane AS flush ON flush.provider = job.provider
+                          AND flush.account = job.account AND flush.model = job.model
             LEFT JOIN lane ON lane.provider = job.provider AND lane.account = job.account
                           AND lane.model IN ('', job.model)
                           AND (lane.paused_at IS NOT NULL OR lane.not_before > :at)
             WHERE job.state = 'waiting' AND job.tier = 'batch' AND job.ready_at <= :at
-              AND lane.provider IS NULL
+              AND lane.provider IS NULL AND job.cancel_requested_at IS NULL
               AND (job.provider, job.account) NOT IN (
                 SELECT * FROM unnest(CAST(:providers AS text[]), CAST(:accounts AS text[]))
               )
@@ -69,6 +72,7 @@ def candidates(
                 prefix=bytes(row.prefix_digest),
                 ready_at=row.ready_at,
                 due_at=row.due_at,
+                flushed=row.flushed,
             )
         )
     return found

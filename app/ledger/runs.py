@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from app.ledger import moves, notifications
 from app.policy import runs
-from app.policy.lifecycle import Fail, JobState
+from app.policy.lifecycle import JobState, cancelled
 from app.policy.runs import Look, RunDraft
 from unhurried.run_wire import RUN_TASK
 
@@ -222,10 +222,11 @@ def parts(connection: Connection, run_id: UUID, *, after: int, limit: int) -> li
     return [Part(**row._asdict()) for row in rows]
 
 
-def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> int:
-    """Ask for a run to be dropped, and drop what waits; how many jobs that were. May be repeated.
+def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> tuple[int, int]:
+    """Ask for a run to be dropped, and drop what waits; how many jobs that were, and how many others are
+    in flight. May be repeated.
 
-    A job that a task outside of the run waits for as well goes on. A job in flight goes on too, and is
+    A job that a task outside of the run waits for as well goes on. A job in flight comes to its end, and is
     not tried again.
     """
     connection.execute(
@@ -254,18 +255,9 @@ def cancel(connection: Connection, run_id: UUID, *, at: datetime) -> int:
     moved = 0
     dropped = [row for row in waiting if row.state == JobState.WAITING]
     for start in range(0, len(dropped), _CANCEL_MAX):
-        part = [_cancelled(row) for row in dropped[start : start + _CANCEL_MAX]]
+        part = [
+            cancelled(row.id, row.attempt, "its run was cancelled while the job was waiting")
+            for row in dropped[start : start + _CANCEL_MAX]
+        ]
         moved += len(moves.apply(connection, part, at=at, expected=JobState.WAITING))
-    return moved
-
-
-def _cancelled(row: Any) -> Fail:
-    return Fail(
-        job_id=row.id,
-        attempt=row.attempt,
-        state=JobState.CANCELLED,
-        outcome="cancelled",
-        code="cancelled",
-        message="its run was cancelled while the job was waiting",
-        retryable=False,
-    )
+    return moved, len(waiting) - len(dropped)

@@ -38,11 +38,15 @@ class Submission:
     observed_at: datetime | None
     downloads: int
     refusals: int
+    #: When nobody waited for anything in it any more, and when the provider took our wish to end it.
+    cancel_requested_at: datetime | None
+    cancelled_at: datetime | None
 
 
 _OWN = (
     "id token pack_id attempt provider account workspace state sha256 file_id provider_batch_id "
-    "proof provider_status created_at accepted_at observed_at downloads refusals"
+    "proof provider_status created_at accepted_at observed_at downloads refusals "
+    "cancel_requested_at cancelled_at"
 )
 _COLUMNS = (
     *(schema.submission.c[name] for name in _OWN.split()),
@@ -150,6 +154,42 @@ def note(connection: Connection, submission_id: UUID, **fields: Any) -> None:
     connection.execute(
         update(schema.submission).where(schema.submission.c.id == submission_id).values(**fields)
     )
+
+
+def note_unwanted(connection: Connection, *, at: datetime) -> int:
+    """Have every batch ended that holds nothing but jobs which nobody wants any more; how many those are.
+
+    The collector asks the provider, as soon as it knows the batch. May be repeated.
+    """
+    return connection.execute(
+        text("""
+            WITH unwanted AS (
+              SELECT DISTINCT pack_item.pack_id FROM job
+              JOIN pack_item ON pack_item.job_id = job.id AND pack_item.active
+              WHERE job.cancel_requested_at IS NOT NULL AND job.state IN ('waiting', 'in_flight')
+            )
+            UPDATE submission SET cancel_requested_at = :at, poll_at = :at
+            WHERE state IN ('sending', 'unknown', 'accepted') AND cancel_requested_at IS NULL
+              AND pack_id IN (SELECT pack_id FROM unwanted)
+              AND NOT EXISTS (
+                SELECT 1 FROM pack_item JOIN job ON job.id = pack_item.job_id
+                WHERE pack_item.pack_id = submission.pack_id AND pack_item.active
+                  AND job.cancel_requested_at IS NULL)
+        """),
+        {"at": at},
+    ).rowcount
+
+
+def look_now(connection: Connection, submission_id: UUID | None, *, at: datetime) -> int:
+    """Let one batch, or all of them, be looked at in the next round; how many there are."""
+    return connection.execute(
+        text("""
+            UPDATE submission SET poll_at = :at
+            WHERE state IN ('accepted', 'unknown')
+              AND (CAST(:id AS uuid) IS NULL OR id = :id)
+        """),
+        {"id": submission_id, "at": at},
+    ).rowcount
 
 
 def close(connection: Connection, submission: Submission, *, at: datetime) -> bool:

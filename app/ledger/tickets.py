@@ -114,6 +114,35 @@ def find(connection: Connection, task_id: str) -> Found | None:
     )
 
 
+def let_go(
+    connection: Connection, task_ids: Sequence[str], end: bytes, *, at: datetime
+) -> list[UUID]:
+    """End open tickets of these tasks by themselves, whatever becomes of their jobs; those jobs.
+
+    A mail or webhook that such a task asked for is not sent, unless it is being sent: then its ticket
+    stays as it is. May be repeated.
+    """
+    connection.execute(
+        text("""
+            UPDATE notification SET state = 'dead', last_error = 'its task was revoked or cancelled'
+            WHERE state = 'new' AND ticket_id IN (
+              SELECT id FROM ticket WHERE task_id = ANY(:ids) AND state = 'open')
+        """),
+        {"ids": list(task_ids)},
+    )
+    rows = connection.execute(
+        text("""
+            UPDATE ticket SET state = 'ready', ready_at = :at, "end" = :end
+            WHERE task_id = ANY(:ids) AND state = 'open' AND (
+              job_id IS NOT NULL OR EXISTS (SELECT 1 FROM notification
+                WHERE notification.ticket_id = ticket.id AND notification.state = 'dead'))
+            RETURNING job_id
+        """),
+        {"ids": list(task_ids), "end": end, "at": at},
+    )
+    return [row.job_id for row in rows if row.job_id is not None]
+
+
 def awaiting(connection: Connection, job_id: UUID, *, limit: int) -> list[str]:
     """Task ids that wait for a job."""
     rows = connection.execute(

@@ -82,6 +82,7 @@ class Submitter:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             lost = submissions.lose_replies(connection, at=now)
+            giving_back.unpack_cancelled(connection, at=now)
             due = submissions.to_hand_over(
                 connection, at=now, closed=self._interlock.closed, limit=_HANDOVERS_MAX
             )
@@ -181,6 +182,9 @@ class Submitter:
         try:
             with self._engine.begin() as connection:
                 if not self._interlock.keeps(connection, (submission.provider, submission.account)):
+                    return False
+                # It came back unsent with a job that was cancelled meanwhile: the next run takes it apart.
+                if giving_back.holds_cancelled(connection, submission.pack_id):
                     return False
                 now = ledger.now(connection)
                 return submissions.advance(

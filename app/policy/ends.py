@@ -7,6 +7,7 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from app.policy.lifecycle import JobState
+from app.policy.tickets import REVOKED
 from unhurried.contract import OUTPUT_INLINE_BYTES_MAX, RESULT_SCHEMA, OnFailure
 
 
@@ -53,10 +54,19 @@ class Failure:
     error: dict[str, Any]
 
 
-End = Value | Failure
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The Celery task was revoked: its chord and its links see what they see of any revoked task."""
+
+    reason: str
 
 
-def of_job(job: JobEnd, on_failure: OnFailure) -> End:
+#: How a job ends for a ticket.
+JobsEnd = Value | Failure
+End = JobsEnd | Revoked
+
+
+def of_job(job: JobEnd, on_failure: OnFailure) -> JobsEnd:
     """The end of a ticket whose job has ended.
 
     A job that was answered and failed all the same (refused, cut, of another form) hands over as a
@@ -75,10 +85,13 @@ def of_job(job: JobEnd, on_failure: OnFailure) -> End:
 
 
 def ready_made(end: bytes, on_failure: OnFailure) -> End:
-    """The end of a ticket that was refused, or whose notification is delivered."""
+    """The end of a ticket that was refused or revoked, or whose notification is delivered."""
     said: dict[str, Any] = json.loads(end)
     if "error" not in said:
         return Value(said)
+    if said["error"]["code"] == REVOKED:
+        # Whatever the policy for failures: nobody asked for a value any more.
+        return Revoked(said["error"]["message"])
     return without_answer(said["error"], on_failure)
 
 
@@ -88,7 +101,7 @@ def without_answer(
     *,
     told: Value | None = None,
     job_id: UUID | None = None,
-) -> End:
+) -> JobsEnd:
     """What a failure becomes by policy; `told` is what a value says beside the error."""
     match on_failure:
         case OnFailure.RAISE | OnFailure.RETRY:

@@ -14,7 +14,7 @@ from app.policy.outcomes import Answered
 
 
 class JobState(StrEnum):
-    """Where a job is. The last four have no exit."""
+    """Where a job is. The last four are ends; only a person leads out of two of them."""
 
     WAITING = "waiting"
     IN_FLIGHT = "in_flight"
@@ -62,6 +62,9 @@ JOB_MOVES: Final = frozenset(
         (JobState.WAITING, JobState.CANCELLED),
         (JobState.IN_FLIGHT, JobState.WAITING),
         *((JobState.IN_FLIGHT, ended) for ended in ENDED),
+        # A person has it tried again.
+        (JobState.FAILED, JobState.WAITING),
+        (JobState.EXPIRED, JobState.WAITING),
     }
 )
 
@@ -147,3 +150,29 @@ class GiveBack:
 
 #: Moves of jobs that are in flight, decided from an outcome.
 Move = Succeed | Fail | Retry | GiveBack
+
+
+def cancelled_instead(move: Retry | GiveBack) -> Fail:
+    """The end of a job that would wait again and that nobody wants any more.
+
+    An attempt that may have been paid for unseen stays known as such.
+    """
+    return cancelled(
+        move.job_id,
+        move.attempt,
+        "it was cancelled in flight, and came back without an answer",
+        outcome=move.outcome if isinstance(move, Retry) else "given_back",
+    )
+
+
+def cancelled(job_id: UUID, attempt: int, message: str, *, outcome: str = "cancelled") -> Fail:
+    """The end of a job that is cancelled; the same call may be made again."""
+    return Fail(
+        job_id=job_id,
+        attempt=attempt,
+        state=JobState.CANCELLED,
+        outcome=outcome,
+        code="cancelled",
+        message=message,
+        retryable=True,
+    )

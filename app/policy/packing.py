@@ -39,6 +39,8 @@ class Candidate:
     prefix: bytes
     ready_at: datetime
     due_at: datetime | None
+    #: A person has said that it goes without waiting for company.
+    flushed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,8 @@ class Reason(StrEnum):
     FULL = "full"
     LINGERED = "lingered"
     DUE = "due"
+    #: A person wanted it now.
+    FLUSHED = "flushed"
     #: Half of a pack that the provider refused as a whole.
     SPLIT = "split"
 
@@ -196,6 +200,8 @@ def _cut(ordered: Sequence[Candidate], limit: Limits) -> list[list[Candidate]]:
 def _reason_to_go(run: Sequence[Candidate], now: datetime, patience: Patience) -> Reason | None:
     if any(job.due_at is not None and job.due_at - now <= patience.due_margin for job in run):
         return Reason.DUE
+    if any(job.flushed for job in run):
+        return Reason.FLUSHED
     if any(now - job.ready_at >= patience.linger for job in run):
         return Reason.LINGERED
     return None

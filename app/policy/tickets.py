@@ -1,5 +1,6 @@
-"""Where a ticket is: a closed set."""
+"""Where a ticket is: a closed set; and an end that is its own, whatever becomes of its job."""
 
+import json
 from enum import StrEnum
 from typing import Final
 
@@ -22,5 +23,16 @@ TICKET_MOVES: Final = frozenset(
         (TicketState.READY, TicketState.COMPLETED),
         # Redis has forgotten: told again, under the next generation.
         (TicketState.COMPLETED, TicketState.READY),
+        # A person has its job tried again.
+        (TicketState.COMPLETED, TicketState.OPEN),
     }
 )
+
+#: The code of an end that Celery knows as REVOKED.
+REVOKED: Final = "revoked"
+
+
+def ended_with(code: str, message: str, *, retryable: bool = False) -> bytes:
+    """A ready-made end without an answer, as the ledger keeps it beside a ticket."""
+    error = {"code": code, "message": message, "retryable": retryable}
+    return json.dumps({"error": error}).encode()

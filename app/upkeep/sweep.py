@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from sqlalchemy import Engine
 
+from app.ledger import changing, expiring, redelivery, revoking, submissions, tickets
 from app.ledger import engine as ledger
-from app.ledger import expiring, redelivery, tickets
 from app.observe.log import tell
 from unhurried.contract import REDIS_LIFETIME_S
 
@@ -50,6 +50,9 @@ class Upkeep:
             chords = tickets.open_chords(connection)
             before = now - timedelta(seconds=REDIS_LIFETIME_S) - _LONGER
             redelivery.prune(connection, before=before)
+            changing.drop_unwanted(connection, at=now)
+            submissions.note_unwanted(connection, at=now)
+            revoking.prune(connection, at=now)
         self._chords.refresh_chords(chords)
         mended = self._sweep_chords()
         recorded = self._sweep_direct_records()

@@ -11,6 +11,8 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from app.celery import build
+from app.changing.decisions import Decisions
+from app.changing.revocations import Revocations
 from app.completion.celery_end import CeleryEnd
 from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
@@ -43,6 +45,8 @@ class Service:
     loss: RedisLoss
     announcer: Announcer
     pump: Pump
+    decisions: Decisions
+    revocations: Revocations
 
 
 @pytest.fixture
@@ -75,6 +79,10 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
         chords=chords,
         loss=loss,
         announcer=announcer,
+        decisions=Decisions(engine=engine, wake=lambda: None),
+        revocations=Revocations(
+            engine=engine, client=redis_client, key_prefix="", wake=lambda: None
+        ),
         pump=a_pump(engine, announcer, redis_client, known_as=loss.known_as),
     )
     closed(app)

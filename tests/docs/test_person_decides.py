@@ -1,67 +1,54 @@
-"""What docs/operating.md tells a person to do about a paused lane does what it says."""
+"""What docs/operating.md tells a person to type is there, and does what it says."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from uuid import UUID
+import os
+import shlex
+import subprocess
+import sys
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import text
 
-from app.ledger import admission, lanes, packs, submissions
+from app.ledger import admission, lanes, packs
 from app.ledger import engine as ledger
+from tests.cli.entry import unhurried
 from tests.docs.tree import blocks, page
-from tests.support.factories import NOW, a_pack, an_admission, uuid
+from tests.support.factories import NOW, an_admission
 
-_RESUME = "UPDATE lane"
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """A ledger with one submission, and a person who types what the page says."""
-
-    connection: Connection
-    submission_id: UUID
-
-    def type(self, beginning: str) -> int:
-        """Run the one statement of the page that begins so; how many rows it changed."""
-        (found,) = (
-            block
-            for block in blocks(page("docs/operating.md"), "sql")
-            if " ".join(block.split()).startswith(beginning)
-        )
-        own = found.replace(str(uuid(0)), str(self.submission_id))
-        return self.connection.exec_driver_sql(own).rowcount
-
-    @property
-    def next(self) -> str:
-        """Who goes on with the submission now."""
-        now = ledger.now(self.connection)
-        handed = submissions.to_hand_over(self.connection, at=now)
-        polled = submissions.to_poll(self.connection, at=now)
-        return "packer" if handed else "collector" if polled else "nobody"
+_COMMAND = "celery -A app unhurried "
+LINES = [
+    line.removeprefix(_COMMAND)
+    for block in blocks(page("docs/operating.md"), "sh")
+    for line in block.splitlines()
+    if line.startswith(_COMMAND)
+]
 
 
-@pytest.fixture
-def desk(database_url: str) -> Iterator[Desk]:
-    """One planned submission of one job."""
-    engine = ledger.connect(database_url, synchronous_commit=False)
-    with engine.begin() as connection:
-        admission.admit(connection, [an_admission()], at=NOW)
-        now = ledger.now(connection)
-        (plan,) = a_pack(packs.candidates(connection, at=now), now=now)
-        submission_id = packs.make(connection, plan, at=now)
-        assert submission_id is not None
-        yield Desk(connection, submission_id)
-    engine.dispose()
+@pytest.mark.parametrize("line", LINES)
+def test_every_acting_command_of_the_page_can_be_typed(line: str) -> None:
+    """
+    Its options are there, by these names.
+    """
+    name, *words = shlex.split(line)
+    if name in unhurried.commands:
+        unhurried.commands[name].make_context(name, words)
 
 
-def test_a_resumed_lane_is_packed_again(desk: Desk) -> None:
+def test_a_resumed_lane_is_packed_again(database_url: str, redis_url: str) -> None:
     """
     What waited behind a closed account goes on.
     """
-    lanes.pause(desk.connection, provider="anthropic", account="default", reason="no money", at=NOW)
-    assert "nobody" == desk.next
+    engine = ledger.connect(database_url)
+    with engine.begin() as connection:
+        admission.admit(connection, [an_admission()], at=NOW)
+        lanes.pause(connection, provider="anthropic", account="default", reason="no money", at=NOW)
+        assert [] == packs.candidates(connection, at=ledger.now(connection))
 
-    assert 1 == desk.type(_RESUME)
+    (line,) = (line for line in LINES if line.startswith("resume "))
+    servers = {"UNHURRIED_DATABASE_URL": database_url, "UNHURRIED_REDIS_URL": redis_url}
+    command = [sys.executable, "-m", "tests.cli.entry", *shlex.split(line)]
+    subprocess.run(command, env={**os.environ, **servers}, check=True, timeout=60)
 
-    assert "packer" == desk.next
+    with engine.begin() as connection:
+        assert 1 == len(packs.candidates(connection, at=ledger.now(connection)))
+        assert "ops" != connection.execute(text("SELECT who FROM action")).scalar_one()
+    engine.dispose()

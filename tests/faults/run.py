@@ -53,6 +53,14 @@ DIRECTED: Final = {
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "a hostile result file": "tests/providers/test_lines.py",
     "a hostile reply": "tests/providers/test_hostile_replies.py",
+    "a job cancelled in flight": "tests/changing/test_decisions.py::"
+    "test_a_job_cancelled_in_flight_is_not_sent_again",
+    "a refused pack with a cancelled job": "tests/changing/test_decisions.py::"
+    "test_a_job_cancelled_in_flight_is_in_no_half_of_a_refused_pack",
+    "a pause by a person": "tests/changing/test_lanes.py::"
+    "test_what_a_person_paused_is_never_resumed_by_ourselves",
+    "a pause of one model": "tests/changing/test_lanes.py::"
+    "test_a_paused_model_lets_the_others_of_its_account_go",
 }
 
 

@@ -1,7 +1,7 @@
 """Random histories: whatever is repeated, split or interleaved, the ledger agrees with a small model."""
 
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,9 +15,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
+from app.changing.decisions import Decisions
 from app.ledger import admission, giving_back, packs, settling, submissions, tickets
 from app.ledger import engine as ledger
+from app.ledger.actions import Decision
 from app.policy.admission import JobDraft
+from app.policy.changing import Cancel, Retry, Wish
 from app.policy.judging import Charge
 from app.policy.lifecycle import JobState, SubmissionState
 from app.policy.outcomes import (
@@ -30,6 +33,7 @@ from app.policy.outcomes import (
     outcome_name,
 )
 from app.policy.settling import Prices, next_move
+from app.policy.subjects import Kind, Subject
 from tests.support.factories import a_pack, an_admission, an_answer
 
 OUTCOMES: list[Outcome] = [
@@ -39,7 +43,7 @@ OUTCOMES: list[Outcome] = [
     Transient(code="overloaded_error", message="busy"),
     Lapsed(),
 ]
-TABLES = "event, charge, attempt, notification, pack_item, submission, pack, ticket, job"
+TABLES = "action, event, charge, attempt, notification, pack_item, submission, pack, ticket, job"
 
 
 class Histories(RuleBasedStateMachine):
@@ -47,6 +51,7 @@ class Histories(RuleBasedStateMachine):
 
     engine: ClassVar[Engine]
     accepted = Bundle("accepted")
+    packed = Bundle("packed")
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +60,9 @@ class Histories(RuleBasedStateMachine):
         #: What was answered for each job, once and for ever.
         self.ends: dict[UUID, str] = {}
         self.tasks: dict[str, UUID] = {}
+        #: What was cancelled in flight: it comes to its end, and is never sent again.
+        self.unwanted: set[UUID] = set()
+        self.decisions = Decisions(engine=self.engine, wake=lambda: None)
 
     @rule(number=st.integers(0, 6), key=st.sampled_from([None, "a", "b"]))
     def admit(self, number: int, key: str | None) -> None:
@@ -121,7 +129,8 @@ class Histories(RuleBasedStateMachine):
             again = settling.settle(connection, submission.pack_id, moves, charges, at=now)
         assert (set(chosen), set()) == (moved, again)
         for job_id, outcome in chosen.items():
-            if isinstance(outcome, Answered | Rejected) or standings[job_id].counted >= 3:
+            is_last = isinstance(outcome, Answered | Rejected) or job_id in self.unwanted
+            if is_last or standings[job_id].counted >= 3:
                 self.ends[job_id] = outcome_name(outcome)
 
     @rule(submission_id=accepted)
@@ -142,8 +151,109 @@ class Histories(RuleBasedStateMachine):
                 message="somewhere",
                 at=ledger.now(connection),
             )
-        if live and len(open_jobs) == 1:
-            self.ends[next(iter(open_jobs))] = "rejected"
+        if live:
+            self.ends |= dict.fromkeys(open_jobs & self.unwanted, "cancelled")
+            left = open_jobs - self.unwanted
+            self.ends |= dict.fromkeys(left if len(left) == 1 else [], "rejected")
+
+    @rule(target=packed)
+    def pack(self) -> Any:
+        """Everything that waits is packed; nothing is sent yet."""
+        with self.engine.begin() as connection:
+            now = ledger.now(connection)
+            plans = a_pack(packs.candidates(connection, at=now), now=now)
+            made = [packs.make(connection, one, at=now) for one in plans]
+        return made[0] if made else None
+
+    @rule(target=accepted, submission_id=packed)
+    def send(self, submission_id: UUID | None) -> Any:
+        """The provider takes a pack, unless it was taken apart, or something of it is wanted no more."""
+        if submission_id is None:
+            return None
+        with self.engine.begin() as connection:
+            found = submissions.find(connection, submission_id)
+            assert found is not None
+            if giving_back.holds_cancelled(connection, found.pack_id):
+                return None
+            for to in (SubmissionState.SENDING, SubmissionState.ACCEPTED):
+                submissions.advance(
+                    connection,
+                    submission_id,
+                    expected=(SubmissionState.PLANNED, SubmissionState.SENDING),
+                    to=to,
+                    provider_batch_id=f"batch-{submission_id}",
+                )
+        return submission_id
+
+    @rule(submission_id=accepted)
+    def give_back(self, submission_id: UUID | None) -> None:
+        """The provider takes none of it after all; what was cancelled meanwhile ends."""
+        if submission_id is None:
+            return
+        with self.engine.begin() as connection:
+            now = ledger.now(connection)
+            found = submissions.find(connection, submission_id)
+            assert found is not None
+            open_jobs = settling.open_jobs(connection, found.pack_id)
+            if giving_back.give_back(connection, found, reason="crowded", ready_at=now, at=now):
+                self.ends |= dict.fromkeys(open_jobs & self.unwanted, "cancelled")
+
+    @rule(which=st.integers(0, 9), by_task=st.booleans())
+    def cancel(self, which: int, *, by_task: bool) -> None:
+        """A person wants a job no more; of a task's job only where no other task waits for it."""
+        names = sorted(self.tasks)
+        if which >= len(names):
+            return
+        job_id = self.tasks[names[which]]
+        if by_task and sum(job == job_id for job in self.tasks.values()) > 1:
+            return
+        state, is_sent = self._where(job_id)
+        subject = (
+            Subject(kind=Kind.TASK, id=names[which])
+            if by_task
+            else Subject(kind=Kind.JOB, id=str(job_id))
+        )
+        outcome = self._decide(Cancel(), subject)
+        if state == JobState.IN_FLIGHT and is_sent:
+            self.unwanted.add(job_id)
+            assert {"asked_to_end": 1} == outcome["did"]
+        elif job_id not in self.ends:
+            self.ends[job_id] = "cancelled"
+            assert {"cancelled": 1} == outcome["did"]
+
+    @rule(which=st.integers(0, 9))
+    def retry(self, which: int) -> None:
+        """A person has a job tried again that failed, and that nobody paid for."""
+        names = sorted(self.tasks)
+        if which >= len(names):
+            return
+        job_id = self.tasks[names[which]]
+        self.complete()
+        outcome = self._decide(Retry(), Subject(kind=Kind.JOB, id=str(job_id)))
+        if outcome["did"]:
+            del self.ends[job_id]
+            self.unwanted.discard(job_id)
+            assert outcome["did"] == {"reopened": 1}
+
+    def _decide(self, wish: Wish, subject: Subject) -> dict[str, Any]:
+        decision = Decision(
+            who="ops", why="a test", what="wish", subject=str(subject), request_id=uuid4()
+        )
+        return self.decisions.carry_out(decision, wish, subject)
+
+    def _where(self, job_id: UUID) -> tuple[str, bool]:
+        """A job's state, and whether a provider has it."""
+        with self.engine.connect() as connection:
+            row = connection.execute(
+                text("""
+                    SELECT job.state, submission.state = 'accepted' AS is_sent FROM job
+                    LEFT JOIN pack_item ON pack_item.job_id = job.id AND pack_item.active
+                    LEFT JOIN submission ON submission.pack_id = pack_item.pack_id
+                    WHERE job.id = :id
+                """),
+                {"id": job_id},
+            ).one()
+        return row.state, bool(row.is_sent)
 
     @rule()
     def complete(self) -> None:
@@ -178,6 +288,27 @@ class Histories(RuleBasedStateMachine):
                 """)
             ).scalar_one()
         assert 0 == wrong
+
+    @invariant()
+    def nothing_unwanted_waits(self) -> None:
+        """What was cancelled is with a provider that had it before, or has ended."""
+        with self.engine.connect() as connection:
+            waiting = connection.execute(
+                text("""
+                    SELECT count(*) FROM job
+                    WHERE cancel_requested_at IS NOT NULL AND state = 'waiting'
+                """)
+            ).scalar_one()
+        assert 0 == waiting
+
+    @invariant()
+    def nothing_is_bought_twice_without_consent(self) -> None:
+        """No job has two charges: whatever was decided, what was paid for was not asked for again."""
+        with self.engine.connect() as connection:
+            twice = connection.execute(
+                text("SELECT job_id FROM charge GROUP BY job_id HAVING count(*) > 1")
+            ).all()
+        assert [] == list(twice)
 
     @invariant()
     def tickets_follow_their_jobs(self) -> None:

@@ -10,11 +10,12 @@ from app.ledger.schema.base import metadata
 from app.ledger.schema.batches import lane, pack, pack_item, stray, submission
 from app.ledger.schema.jobs import attempt, charge, job, spend
 from app.ledger.schema.people import consumer, notification, pick_up, receiver, workload
-from app.ledger.schema.records import event, quarantine
-from app.ledger.schema.waiting import chord, published, redis_mark, run, ticket
+from app.ledger.schema.records import action, event, quarantine
+from app.ledger.schema.waiting import chord, published, redis_mark, revoked, run, ticket
 from app.ledger.schema.watching import round_
 
 __all__ = [
+    "action",
     "attempt",
     "charge",
     "chord",
@@ -32,6 +33,7 @@ __all__ = [
     "quarantine",
     "receiver",
     "redis_mark",
+    "revoked",
     "round_",
     "run",
     "spend",

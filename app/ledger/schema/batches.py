@@ -98,6 +98,9 @@ submission = Table(
     at("expires_at"),
     at("ended_at"),
     at("collected_at"),
+    #: When nobody waited for anything in it any more, and when the provider took our wish to end it.
+    at("cancel_requested_at"),
+    at("cancelled_at"),
     #: Whole downloads so far that lacked lines.
     Column("downloads", Integer, nullable=False, server_default="0"),
     #: Creates refused so far with a definite no.
@@ -160,6 +163,10 @@ lane = Table(
     Column("model", Text, nullable=False),
     at("paused_at"),
     Column("pause_reason", Text),
+    #: The person who paused it, and who alone resumes it; None where we did, and resume it ourselves.
+    Column("paused_by", Text),
+    #: Jobs that were ready by then go without waiting for company.
+    at("flushed_at"),
     #: Enqueued prompt tokens at most, once the provider has said that our figure was too high.
     Column("tokens_max", BigInteger),
     at("not_before"),

@@ -99,6 +99,7 @@ job = Table(
     at("produced_at"),
     at("effective_until"),
     at("settled_at"),
+    #: Nobody waits for it any more. It is never sent again; an answer that comes all the same is kept.
     at("cancel_requested_at"),
     #: Its place among the settled results of its workload, given when somebody replays them.
     Column("replay_number", BigInteger),
@@ -138,6 +139,13 @@ job = Table(
         "betas",
         "ready_at",
         postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_job_cancel_requested",
+        "id",
+        postgresql_where=text(
+            "cancel_requested_at IS NOT NULL AND state IN ('waiting', 'in_flight')"
+        ),
     ),
     Index(
         "ix_job_replay",

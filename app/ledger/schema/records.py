@@ -9,6 +9,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -44,4 +45,24 @@ quarantine = Table(
     #: SHA-256 of source and raw: the same thing read twice is kept once.
     Column("digest", LargeBinary, nullable=False, unique=True),
     Index("ix_quarantine_at", "at"),
+)
+
+#: What people have decided, and why. Written before anything is done.
+action = Table(
+    "action",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    at("at", nullable=False),
+    #: An operator, or `caller` with the line that asked.
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    #: What it was about: a kind and an id, or a filter.
+    Column("subject", Text, nullable=False),
+    #: The same one twice is one action.
+    Column("request_id", Uuid, nullable=False),
+    #: What was touched and what was left, as JSON; None while it is being done, or where that broke off.
+    Column("outcome", LargeBinary),
+    UniqueConstraint("request_id"),
+    Index("ix_action_subject", "subject", "at"),
 )

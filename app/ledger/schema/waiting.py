@@ -147,3 +147,12 @@ run = Table(
     at("ended_at"),
     Index("ix_run_open", "looked_at", postgresql_where=text("ended_at IS NULL")),
 )
+
+#: Celery tasks that were revoked, whoever's they are: one that is admitted later ends at once.
+revoked = Table(
+    "revoked",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    at("at", nullable=False),
+    Index("ix_revoked_at", "at"),
+)
