@@ -1,6 +1,9 @@
 """Wake-ups: "look now". Each may be lost or repeated; what is to be done is in the ledger."""
 
 from functools import partial
+from typing import Any
+
+from celery import Task
 
 from app.celery import COLLECT_QUEUE, COMPLETE_QUEUE, NOTIFY_DUE_QUEUE, app, wake
 from app.wiring import collector, completion, packer
@@ -27,13 +30,14 @@ def collect() -> None:
     collector.stray_batches(_WAKE_COMPLETION).run()
 
 
-@app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)
-def complete() -> None:
+@app.task(name="unhurried.wake.complete", bind=True, ignore_result=True, shared=False)
+def complete(self: Task[Any, Any]) -> None:
     """Tell Celery how tickets ended, and once more what Redis has forgotten."""
     completion.redis_loss(app).run()
-    completion.completer(app).run()
+    completer = completion.completer(app, self.request.hostname or "completer")
+    completer.run()
     if completion.run_counter().run():
-        completion.completer(app).run()
+        completer.run()
 
 
 @app.task(name="unhurried.wake.notify", ignore_result=True, shared=False)

@@ -1,6 +1,6 @@
 """Deliver ended jobs to their tickets: the outbox of completion, emptied in small leased portions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -12,6 +12,7 @@ from app.completion import once
 from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.latest import Latest
+from app.completion.telling import Ended
 from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
 from app.ledger.tickets import ReadyTicket
@@ -49,6 +50,7 @@ class Completer:
         latest: Latest,
         lease: Lease,
         still_wanted: Callable[[], bool] = lambda: True,
+        watching: Sequence[Callable[[Sequence[Ended]], None]] = (),
     ) -> None:
         self._engine = engine
         self._celery_end = celery_end
@@ -57,6 +59,7 @@ class Completer:
         self._latest = latest
         self._lease = lease
         self._still_wanted = still_wanted
+        self._watching = watching
 
     def run(self) -> int:
         """Complete what is ready; how many tickets that were."""
@@ -75,37 +78,44 @@ class Completer:
 
     def _deliver(self, taken: list[ReadyTicket]) -> int:
         published: list[str] = []
-        done = [(one.id, one.generation) for one in taken if self._one(one, published)]
+        ended = [
+            Ended(ticket=one, end=end)
+            for one in taken
+            if (end := self._one(one, published)) is not None
+        ]
+        done = [(one.ticket.id, one.ticket.generation) for one in ended]
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             tickets.completed(connection, done, at=now)
             redelivery.remember_published(connection, published, at=now)
         if done:
             tell("completed", tickets_count=len(done))
+        for watch in self._watching:
+            watch(ended)
         return len(done)
 
-    def _one(self, ticket: ReadyTicket, published: list[str]) -> bool:
-        """Whether Celery knows how the ticket ended; adds what was published for it."""
+    def _one(self, ticket: ReadyTicket, published: list[str]) -> ends.End | None:
+        """How the ticket ended, once Celery knows it; adds what was published for it."""
         # Taken for the first time, nothing of its canvas can have gone out but by Redis's own mark.
         is_first = ticket.generation == 1 and ticket.attempts == 1
         known = _nothing_is if is_first else self._is_published
         try:
             with once.watched(known) as publications:
-                self._tell(ticket, known)
+                end = end_of(ticket)
+                self._tell(ticket, end, known)
         except OUTAGES as outage:
             self._postpone(ticket, f"{type(outage).__name__}: {outage}")
-            return False
+            return None
         except (KombuError, TypeError, ValueError, KeyError, AttributeError) as error:
             # A callback that cannot be published as the caller wrote it: the answer is paid for and
             # stays in the ledger, a person looks, and the other tickets go on.
             self._postpone(ticket, f"cannot be completed: {type(error).__name__}: {error}")
-            return False
+            return None
         finally:
             published += publications.task_ids
-        return True
+        return end
 
-    def _tell(self, ticket: ReadyTicket, known: Callable[[str], bool]) -> None:
-        end = end_of(ticket)
+    def _tell(self, ticket: ReadyTicket, end: ends.End, known: Callable[[str], bool]) -> None:
         match end:
             case Value():
                 store_long_output(self._client, self._key_prefix, end)
