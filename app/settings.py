@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     # Celery
     home_queue: str = "celery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["logfmt", "json"] = "logfmt"
 
     @field_validator("database_url")
     @classmethod

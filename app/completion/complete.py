@@ -17,6 +17,7 @@ from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
+from app.observe.quiet import described
 from app.policy import ends
 from app.policy.ends import Failure, Value
 from unhurried.contract import REDIS_LIFETIME_S, OnFailure, output_key
@@ -89,7 +90,8 @@ class Completer:
             tickets.completed(connection, done, at=now)
             redelivery.remember_published(connection, published, at=now)
         if done:
-            tell("completed", tickets_count=len(done))
+            failed = sum(isinstance(one.end, Failure) for one in ended)
+            tell("completed", tickets_count=len(done), failed_count=failed)
         for watch in self._watching:
             watch(ended)
         return len(done)
@@ -104,12 +106,12 @@ class Completer:
                 end = end_of(ticket)
                 self._tell(ticket, end, known)
         except OUTAGES as outage:
-            self._postpone(ticket, f"{type(outage).__name__}: {outage}")
+            self._postpone(ticket, outage, f"{type(outage).__name__}: {outage}")
             return None
         except (KombuError, TypeError, ValueError, KeyError, AttributeError) as error:
             # A callback that cannot be published as the caller wrote it: the answer is paid for and
             # stays in the ledger, a person looks, and the other tickets go on.
-            self._postpone(ticket, f"cannot be completed: {type(error).__name__}: {error}")
+            self._postpone(ticket, error, f"cannot be completed: {type(error).__name__}: {error}")
             return None
         finally:
             published += publications.task_ids
@@ -129,12 +131,13 @@ class Completer:
         with self._engine.begin() as connection:
             return redelivery.is_published(connection, task_id)
 
-    def _postpone(self, ticket: ReadyTicket, reason: str) -> None:
+    def _postpone(self, ticket: ReadyTicket, error: Exception, reason: str) -> None:
+        """Later again; the ledger has the whole reason, which may quote what was to be published."""
         wait = max(_RETRY_AFTER * min(ticket.attempts, 30), self._lease.span)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             tickets.postpone(connection, ticket.id, until=now + wait, reason=reason)
-        tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=reason)
+        tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=described(error))
 
 
 def _nothing_is(_task_id: str) -> bool:

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from sqlalchemy import Engine
 
@@ -145,7 +145,8 @@ class Webhooks:
                     assert_never(reply)
             if isinstance(reply, NotTaken) and reply.troubled:
                 webhooks.slow_down(connection, name, at=now, pause=redelivery.pause)
-        told = {"notification_id": str(due.id), "receiver": name, "attempts": due.attempts}
+        told: dict[str, Any] = {"notification_id": str(due.id), "receiver": name}
+        told["attempts"] = due.attempts
         tell(event, warning=event != "webhook_sent", **told)
         return ended
 
