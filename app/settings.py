@@ -170,6 +170,10 @@ class Settings(BaseSettings):
     #: Task events that intake and completer each send Flower a second at most; 0 sends none.
     task_events_per_s: Annotated[int, Field(ge=0, le=5000)] = 500
 
+    #: Spans of calls and batches: sent by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says, or
+    #: printed to standard output.
+    traces: Literal["off", "otlp", "console"] = "off"
+
     # Celery
     home_queue: str = "celery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -7,7 +7,7 @@ then settle it some hundred lines at a time. Killed anywhere, it starts again an
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -21,11 +21,13 @@ from app.ledger import admission, lanes, searching, settling, submissions
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
+from app.policy import tracing
 from app.policy.judging import Bill, Judge
 from app.policy.names import parse_custom_id
 from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import Owner, Seen, Survey, owner, survey
 from app.policy.settling import backoff
+from app.policy.tracing import Span
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
 
 
@@ -59,12 +61,14 @@ class BringIn:
         judge: Judge,
         thoroughness: Thoroughness,
         on_settled: Callable[[], None],
+        watch: Callable[[Span], None] | None = None,
     ) -> None:
         self._engine = engine
         self._spool_directory = spool_directory
         self._judge = judge
         self._thoroughness = thoroughness
         self._on_settled = on_settled
+        self._watch = watch
 
     def run(self, submission: Submission, provider: Provider, report: BatchReport) -> bool:
         """Bring one batch in; whether every one of its lines is settled now."""
@@ -249,6 +253,8 @@ class BringIn:
             strangers_count=len(found.strangers),
             repeats_count=found.repeats,
         )
+        if self._watch is not None:
+            self._watch(_span(submission, missing_count, ended_at=now))
 
 
 def _seen(provider: Provider, file: BinaryIO, submission: Submission) -> Iterator[Seen]:
@@ -269,4 +275,23 @@ def _bill(submission: Submission, custom_id: str) -> Bill:
         account=submission.account,
         model=submission.model,
         batch=True,
+    )
+
+
+def _span(submission: Submission, missing_count: int, *, ended_at: datetime) -> Span:
+    operation = tracing.operation(submission.endpoint)
+    return Span(
+        name=f"batch {operation} {submission.model}",
+        began_at=submission.accepted_at or submission.created_at,
+        ended_at=ended_at,
+        attributes={
+            "gen_ai.provider.name": submission.provider,
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": submission.model,
+            "unhurried.submission_id": str(submission.id),
+            "unhurried.provider_batch_id": submission.provider_batch_id or "",
+            "unhurried.jobs_count": submission.jobs_count,
+            "unhurried.missing_count": missing_count,
+        },
+        batch=submission.id,
     )

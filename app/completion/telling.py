@@ -1,15 +1,22 @@
-"""Tell those who watch how tickets ended: Flower, by an event each. Nothing of it is what anybody said."""
+"""Tell those who watch how tickets ended: Flower by an event each, traces by a span each.
+
+Nothing of it is what anybody said.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.ledger.tickets import ReadyTicket
+from app.observe.quiet import described
 from app.observe.task_events import Told
-from app.policy import task_events
+from app.policy import task_events, tracing
 from app.policy.ends import End, Failure, Value
+from app.policy.lifecycle import JobState
 from app.policy.task_events import About, TaskEvent
+from app.policy.tracing import Span
+from unhurried.errors import failure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +36,47 @@ class FlowerTelling:
     def __call__(self, ended: Sequence[Ended]) -> None:
         """Tell of these. Returns at once."""
         self._told([_event(one) for one in ended if one.ticket.generation == 1])
+
+
+class SpanTelling:
+    """Makes a span for each job's ticket that is completed for the first time."""
+
+    def __init__(self, told: Callable[[Sequence[Span]], None]) -> None:
+        self._told = told
+
+    def __call__(self, ended: Sequence[Ended]) -> None:
+        """Tell of these. Returns at once."""
+        first = [one for one in ended if one.ticket.generation == 1]
+        self._told([span for one in first if (span := _span(one)) is not None])
+
+
+def _span(one: Ended) -> Span | None:
+    ticket, job, course = one.ticket, one.ticket.job, one.ticket.course
+    if job is None or course is None:
+        return None
+    ended_at = ticket.ready_at or datetime.now(UTC)
+    told: dict[str, str | int | float | bool] = {
+        "gen_ai.provider.name": course.provider,
+        "gen_ai.operation.name": tracing.operation(job.endpoint),
+        "gen_ai.request.model": job.model,
+        "unhurried.tier": job.tier,
+        "unhurried.outcome": job.outcome or job.state,
+        "unhurried.job_id": str(job.job_id),
+        "unhurried.task_id": ticket.task_id,
+    }
+    usage: dict[str, int] = json.loads(job.usage) if job.usage else {}
+    for name in ("input_tokens", "output_tokens"):
+        if usage.get(name):
+            told[f"gen_ai.usage.{name}"] = usage[name]
+    return Span(
+        name=f"{told['gen_ai.operation.name']} {job.model}",
+        began_at=course.published_at or ticket.admitted_at or ended_at,
+        ended_at=ended_at,
+        trace=tracing.carried(json.loads(ticket.headers)),
+        attributes=told,
+        error=(job.error_code or job.state) if job.state != JobState.SUCCEEDED else None,
+        batch=course.submission_id,
+    )
 
 
 def _event(one: Ended) -> TaskEvent:
@@ -51,7 +99,7 @@ def _event(one: Ended) -> TaskEvent:
         case Value():
             return task_events.succeeded(about, ended_at=ended_at, result=_result(one))
         case Failure(error):
-            return task_events.failed(about, ended_at=ended_at, code=str(error.get("code")))
+            return task_events.failed(about, ended_at=ended_at, error=described(failure(error)))
 
 
 def _result(one: Ended) -> str:

@@ -13,7 +13,7 @@ from app.ledger import notifications, webhooks
 from app.ledger.webhooks import DueWebhook
 from app.notify.post import NotTaken, Poster, Reply, Taken
 from app.observe.log import tell
-from app.policy import redelivery
+from app.policy import redelivery, tracing
 from app.policy import webhooks as policy
 from app.receivers import Receiver
 from unhurried.signing import sign
@@ -116,7 +116,8 @@ class Webhooks:
             at=now,
             secrets=[secret.get_secret_value() for secret in receiver.secrets],
         )
-        headers = {"content-type": "application/json", "user-agent": "unhurried", **signed}
+        trace = tracing.carried(found.due.payload.get("trace") or {})
+        headers = {"content-type": "application/json", "user-agent": "unhurried", **trace, **signed}
         return self._poster.post(receiver.url.get_secret_value(), found.body, headers)
 
     def _leave_out(self, found: DueWebhook) -> bool:

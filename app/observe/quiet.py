@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
@@ -24,16 +25,6 @@ _PLAIN: Final = (RedisError, OperationalError, OSError)
 _SUMMARY: Final = re.compile(r"<[\w ./:@-]{1,200}>")
 _NO_KEYWORDS: Final = "{}"
 
-#: Loggers that repeat an error, or a task's arguments.
-_REPEATING: Final = (
-    "celery.app.trace",
-    "celery.backends.base",
-    "celery.backends.redis",
-    "celery.utils.dispatch.signal",
-    "celery.worker.consumer.consumer",
-    "celery.worker.request",
-    "celery.worker.strategy",
-)
 #: Loggers that write bodies, headers or arguments when they are asked for everything.
 _TALKATIVE: Final = (
     "alembic",
@@ -83,29 +74,36 @@ def summary(arguments: str) -> str:
 
 
 def keep_quiet() -> None:
-    """Hold every logger of this process to that. May be repeated."""
+    """Hold every logger of this process to that, and what nobody caught. May be repeated."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in _REPEATING:
-        logger = logging.getLogger(name)
-        if not any(isinstance(each, _WithoutMessages) for each in logger.filters):
-            logger.addFilter(_WithoutMessages())
-    sys.excepthook = _unhandled
-    threading.excepthook = _unhandled_in_thread
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _Records):
+        logging.setLogRecordFactory(_Records(make))
+    # Whoever has hooks of its own, as a test runner, keeps them.
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _unhandled
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _unhandled_in_thread
 
 
-class _WithoutMessages(logging.Filter):
-    """Takes messages of errors out of a record, wherever Celery has put them."""
+class _Records:
+    """Makes log records without messages of errors, wherever a library has put them."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
         error = _handled(record)
         if isinstance(record.args, dict):
-            record.args = {name: _plain(name, value, error) for name, value in record.args.items()}
+            plain = _plain if record.name.startswith("celery") else _any
+            record.args = {name: plain(name, value, error) for name, value in record.args.items()}
         elif isinstance(record.args, tuple):
             record.args = tuple(_without_message(one) for one in record.args)
         if error is not None:
             record.exc_info, record.exc_text = None, told(error)
-        return True
+        return record
 
 
 def _handled(record: logging.LogRecord) -> BaseException | None:
@@ -127,6 +125,10 @@ def _plain(name: str, value: Any, error: BaseException | None) -> Any:
             return NO_ARGUMENTS
         case _:
             return _without_message(value)
+
+
+def _any(_name: str, value: Any, _error: BaseException | None) -> Any:
+    return _without_message(value)
 
 
 def _unhandled(

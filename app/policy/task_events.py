@@ -62,10 +62,10 @@ def succeeded(about: About, *, ended_at: datetime, result: str) -> TaskEvent:
     )
 
 
-def failed(about: About, *, ended_at: datetime, code: str) -> TaskEvent:
-    """It failed. The error's message is left out: a provider's may quote the prompt."""
+def failed(about: About, *, ended_at: datetime, error: str) -> TaskEvent:
+    """It failed; `error` is kind and code without a message: a provider's may quote the prompt."""
     fields = {
-        "exception": f"JobFailed({code!r})",
+        "exception": error,
         "runtime": runtime_s(about, ended_at),
         "traceback": None,
     }

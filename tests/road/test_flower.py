@@ -157,12 +157,12 @@ def test_a_failure_has_its_code_alone(seen: Seen) -> None:
     """
     task = seen.ended["bad"]
 
-    assert ("FAILURE", "JobFailed('invalid_request_error')", None) == (
+    assert ("FAILURE", "RequestRejected(invalid_request_error)", None) == (
         task["state"],
         task["exception"],
         task["traceback"],
     )
-    assert "JobFailed('unknown_account')" == seen.ended["refused"]["exception"]
+    assert seen.ended["refused"]["exception"].endswith("(unknown_account)")
 
 
 def test_an_error_that_is_returned_is_a_success(seen: Seen) -> None:

@@ -60,7 +60,9 @@ def test_an_end_stays_however_events_arrive(order: list[str], well: bool) -> Non
     end = (
         task_events.succeeded(about(), ended_at=NOW + timedelta(hours=6), result="<answered>")
         if well
-        else task_events.failed(about(), ended_at=NOW + timedelta(hours=6), code="refused")
+        else task_events.failed(
+            about(), ended_at=NOW + timedelta(hours=6), error="JobFailed(refused)"
+        )
     )
     events = {"admitted": task_events.admitted(about()), "ended": end}
     task = shown(*(events[each] for each in order)).tasks["t"]
