@@ -1,5 +1,6 @@
 """Those who watch: Flower, told by events, and traces."""
 
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -50,5 +51,9 @@ def spans() -> "Spans | None":
 
         exporter = OTLPSpanExporter()
     else:
-        exporter = ConsoleSpanExporter(formatter=lambda span: span.to_json(indent=None) + "\n")
+        # Celery's workers take sys.stdout for a log.
+        exporter = ConsoleSpanExporter(
+            out=sys.__stdout__ or sys.stdout,
+            formatter=lambda span: span.to_json(indent=None) + "\n",
+        )
     return Spans(BatchSpanProcessor(exporter))
