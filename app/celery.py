@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import setup_logging, worker_shutting_down
 
 from app.completion import once
 from app.completion.backend import backend_url
@@ -27,6 +27,9 @@ NOTIFY_DUE_QUEUE: Final = "unhurried.notify-due"
 #: On beat's own wake-ups: that one arrives is how beat is known to be alive.
 BEAT_HEADER: Final = "unhurried_beat"
 
+#: By name: a process that runs no tasks need not import what a worker does.
+_TASK: Final = "app.observe.quiet_tasks:QuietTask"
+
 #: A wake-up that lies longer than this is dropped: a later one has done its work.
 _WAKE_UP_EXPIRES_S: Final = 60
 
@@ -38,7 +41,9 @@ def build(config: Settings) -> Celery:
     """The app for these settings. Connects to nothing yet."""
     once.register()
     built = Celery(
-        "unhurried", include=["tasks.commands", "tasks.direct", "tasks.revoking", "tasks.wake_ups"]
+        "unhurried",
+        include=["tasks.commands", "tasks.direct", "tasks.revoking", "tasks.wake_ups"],
+        task_cls=_TASK,
     )
     built.conf.update(_transport(config), **_limits(config))
     built.conf.beat_schedule = _schedule(config)
@@ -179,5 +184,11 @@ def wake_all(built: Celery) -> None:
         wake(built, name, queue)
 
 
-log.configure(settings().log_level)
+def _keep_lines(**_: Any) -> None:
+    """Celery asks who sets logging up: its own lines go through our handler as well."""
+
+
+log.configure(settings().log_level, settings().log_format)
+if settings().log_format == "json":
+    setup_logging.connect(_keep_lines, weak=False)
 app = build(settings())

@@ -173,9 +173,17 @@ class Settings(BaseSettings):
     #: whoever comes next finds the rest. Less than the supervisor's patience.
     drain_s: Annotated[float, Field(gt=0, le=3600)] = 25
 
+    #: Task events that intake and completer each send Flower a second at most; 0 sends none.
+    task_events_per_s: Annotated[int, Field(ge=0, le=5000)] = 500
+
+    #: Spans of calls and batches: sent by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says, or
+    #: printed to standard output.
+    traces: Literal["off", "otlp", "console"] = "off"
+
     # Celery
     home_queue: str = "celery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["logfmt", "json"] = "logfmt"
 
     @field_validator("database_url")
     @classmethod

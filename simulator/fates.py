@@ -3,7 +3,7 @@
 Markers in the prompt cause what a test wants to see, from outside: `[[sim:invalid]]`,
 `[[sim:overloaded]]`, `[[sim:expired]]`, `[[sim:canceled]]`, `[[sim:refusal]]`, `[[sim:truncated]]`,
 `[[sim:pause]]`, `[[sim:incomplete]]`, `[[sim:mismatch]]`, `[[sim:tool]]` (calls the first tool that is
-offered), `[[sim:failed]]`. `[[sim:once-...]]` does
+offered), `[[sim:failed]]`, `[[sim:quote]]` (refuses, and quotes the prompt). `[[sim:once-...]]` does
 so the first time that a prompt is seen. `expired` and `canceled`, a line that never ran, mean nothing
 to a direct call; `mismatch` means nothing where no structured output is asked for.
 """
@@ -109,7 +109,7 @@ class Fates:
             return wrong
         prompt = prompt_of(provider, params)
         markers = self._markers(prompt) if "[[sim:" in prompt.whole else set()
-        marked = _marked(provider, markers, batch=batch) if markers else None
+        marked = _marked(provider, prompt, markers, batch=batch) if markers else None
         return marked or self._say(provider, params, prompt, markers)
 
     def _markers(self, prompt: Prompt) -> set[str]:
@@ -168,8 +168,10 @@ _OVERLOADED: Final = {
 }
 
 
-def _marked(provider: str, markers: set[str], *, batch: bool) -> Fate | None:
+def _marked(provider: str, prompt: Prompt, markers: set[str], *, batch: bool) -> Fate | None:
     """What a marker makes of a request instead of an answer."""
+    if "quote" in markers:
+        return Refused(400, "invalid_request_error", f"cannot take the text {prompt.whole!r}")
     if "invalid" in markers:
         return Refused(400, "invalid_request_error", "the simulator was asked to refuse this")
     if "overloaded" in markers:

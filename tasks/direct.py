@@ -3,20 +3,30 @@
 from typing import Any, Final
 
 from celery import Task
-from celery.signals import celeryd_after_setup
+from celery.signals import celeryd_after_setup, task_postrun, task_prerun
 
 from app.celery import app
+from app.completion import once
 from app.direct.answer import Call
+from app.observe.quiet_tasks import QuietTask
 from app.policy.ends import Failure
 from app.wiring import completion, direct
-from unhurried.contract import CONTRACT_HEADER, CONTRACT_VERSION, QUEUES, TASK_NAMES, Endpoint, Tier
+from unhurried.contract import (
+    CONTRACT_HEADER,
+    CONTRACT_VERSION,
+    ENDPOINTS_BY_TASK,
+    QUEUES,
+    TASK_NAMES,
+    Endpoint,
+    Tier,
+)
 from unhurried.errors import failure
 
 #: Celery logs a task's result and shows it in Flower: no answer may be in that.
 _RESULT_CHARACTERS_SHOWN: Final = 1
 
 
-class _Answering(Task):  # type: ignore[type-arg]  # the stubs' Task is generic, Celery's is not
+class _Answering(QuietTask):
     """A direct call; once its result is stored, the pointer to the newest answer may follow."""
 
     abstract = True
@@ -75,6 +85,20 @@ def chat(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
 def embeddings(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Embed one input or a list of them; the wire result, or an error of `unhurried.errors`."""
     return _answer(self, Endpoint.EMBEDDINGS, *args, **kwargs)
+
+
+@task_prerun.connect(weak=False)
+def _go_on_with_the_trace(task: Task[Any, Any], **_: Any) -> None:
+    """What Celery publishes after a direct call belongs to its caller's trace."""
+    if task.name in ENDPOINTS_BY_TASK:
+        once.carry({name: task.request.get(name) for name in ("traceparent", "tracestate")})
+
+
+@task_postrun.connect(weak=False)
+def _leave_the_trace(task: Task[Any, Any], **_: Any) -> None:
+    """The next task of this thread is another caller's."""
+    if task.name in ENDPOINTS_BY_TASK:
+        once.carry({})
 
 
 @celeryd_after_setup.connect(weak=False)

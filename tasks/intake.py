@@ -23,9 +23,13 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    pump = intake.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
+    events = intake.events(app)
+    told = events.send if events is not None else None
+    pump = intake.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE), told=told)
     tell("intake_ready")
     loop.run(pump, stop, look=partial(standing.rounds().look, INTAKE))
+    if events is not None:
+        events.stop()
     tell("intake_stopped")
 
 

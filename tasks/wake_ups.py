@@ -52,9 +52,10 @@ def complete(self: Task[Any, Any]) -> None:
     with _look(self, "complete"):
         completion.redis_loss(app).run()
         changing.revocations(_WAKE_COLLECTION).run()
-        completion.completer(app).run()
+        completer = completion.completer(app, self.request.hostname or "completer")
+        completer.run()
         if completion.run_counter().run():
-            completion.completer(app).run()
+            completer.run()
 
 
 @app.task(name="unhurried.wake.notify", ignore_result=True, shared=False, bind=True)

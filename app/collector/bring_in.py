@@ -7,7 +7,7 @@ then settle it some hundred lines at a time. Killed anywhere, it starts again an
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -21,12 +21,14 @@ from app.ledger import admission, lanes, searching, settling, submissions, sweep
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
+from app.policy import tracing
 from app.policy.judging import Bill, Judge
 from app.policy.names import Mark, deployment_tag, parse_custom_id
 from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import Owner, Seen, Survey, owner, survey
 from app.policy.settling import backoff
 from app.policy.sweeping import Verdict, mark_of, verdict
+from app.policy.tracing import Span
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
 
 
@@ -61,6 +63,7 @@ class BringIn:
         judge: Judge,
         thoroughness: Thoroughness,
         on_settled: Callable[[], None],
+        watch: Callable[[Span], None] | None = None,
     ) -> None:
         self._engine = engine
         self._spool_directory = spool_directory
@@ -68,6 +71,7 @@ class BringIn:
         self._judge = judge
         self._thoroughness = thoroughness
         self._on_settled = on_settled
+        self._watch = watch
 
     def run(self, submission: Submission, provider: Provider, report: BatchReport) -> bool:
         """Bring one batch in; whether every one of its lines is settled now."""
@@ -257,12 +261,17 @@ class BringIn:
             "collected",
             submission_id=str(submission.id),
             provider=submission.provider,
+            account=submission.account,
+            model=submission.model,
             provider_batch_id=submission.provider_batch_id,
+            age_s=round((now - submission.created_at).total_seconds(), 1),
             lines_count=len(found.chosen),
             missing_count=missing_count,
             strangers_count=len(found.strangers),
             repeats_count=found.repeats,
         )
+        if self._watch is not None:
+            self._watch(_span(submission, missing_count, ended_at=now))
 
 
 def _seen(provider: Provider, file: BinaryIO, submission: Submission) -> Iterator[Seen]:
@@ -283,4 +292,23 @@ def _bill(submission: Submission, custom_id: str) -> Bill:
         account=submission.account,
         model=submission.model,
         batch=True,
+    )
+
+
+def _span(submission: Submission, missing_count: int, *, ended_at: datetime) -> Span:
+    operation = tracing.operation(submission.endpoint)
+    return Span(
+        name=f"batch {operation} {submission.model}",
+        began_at=submission.accepted_at or submission.created_at,
+        ended_at=ended_at,
+        attributes={
+            "gen_ai.provider.name": submission.provider,
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": submission.model,
+            "unhurried.submission_id": str(submission.id),
+            "unhurried.provider_batch_id": submission.provider_batch_id or "",
+            "unhurried.jobs_count": submission.jobs_count,
+            "unhurried.missing_count": missing_count,
+        },
+        batch=submission.id,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from sqlalchemy import Engine
 
@@ -182,6 +182,7 @@ class Collector:
                 poll_at=now + self._next_look(submission, now),
             )
         self._resume(submission)
+        _tell_of(submission, report, at=now)
         match report.phase:
             case Phase.RUNNING:
                 return False
@@ -248,3 +249,22 @@ class Collector:
             longest=self._pace.longest,
             retry_after_s=retry_after_s,
         )
+
+
+def _tell_of(submission: Submission, report: BatchReport, *, at: datetime) -> None:
+    """Each look for whoever looks closely, and once that the provider is done."""
+    age = at - (submission.accepted_at or submission.created_at)
+    told: dict[str, Any] = {
+        "submission_id": str(submission.id),
+        "provider": submission.provider,
+        "provider_batch_id": submission.provider_batch_id,
+        "model": submission.model,
+        "status": report.status,
+        "done_count": report.done,
+        "total_count": report.total,
+        "age_s": round(age.total_seconds(), 1),
+    }
+    if report.phase is Phase.ENDED and submission.provider_status != report.status:
+        tell("batch_ended", **told)
+    else:
+        tell("looked_at", debug=True, **told)

@@ -16,6 +16,7 @@ from celery.app.task import Context
 from celery.exceptions import ChordError
 from kombu.serialization import loads
 
+from app.completion import once
 from app.completion.canvas import first_ids, pin
 from app.ledger.tickets import ReadyTicket
 from unhurried.contract import HOME_QUEUE_HEADER, REDIS_LIFETIME_S, STEP_HEADER
@@ -137,19 +138,26 @@ class CeleryEnd:
 
     @contextmanager
     def _as_current(self, ticket: ReadyTicket, context: Any) -> Iterator[None]:
-        """Children that are published now belong to this task, as they would in a worker."""
-        task = self._app.tasks.get(ticket.task_name)
+        """Children that are published now belong to this task and its trace, as they would in a worker."""
+        once.carry(json.loads(ticket.headers))
+        try:
+            with self._on_the_stack(self._app.tasks.get(ticket.task_name), context):
+                yield
+        finally:
+            once.carry({})
+
+    @contextmanager
+    def _on_the_stack(self, task: Any, context: Any) -> Iterator[None]:
         if task is None:
             yield
             return
-        stack: Any = task.request_stack
-        stack.push(context)
+        task.request_stack.push(context)
         _task_stack.push(task)
         try:
             yield
         finally:
             _task_stack.pop()
-            stack.pop()
+            task.request_stack.pop()
 
     def _follow_up(self, context: Any, value: dict[str, Any]) -> None:
         """`_dispatch_callbacks_and_chain` of Celery's tracer, step for step."""

@@ -1,6 +1,6 @@
 """Deliver ended jobs to their tickets: the outbox of completion, emptied in small leased portions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -12,10 +12,12 @@ from app.completion import once
 from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.latest import Latest
+from app.completion.telling import Ended
 from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
+from app.observe.quiet import described
 from app.policy import ends
 from app.policy.ends import Failure, Revoked, Value
 from unhurried.contract import REDIS_LIFETIME_S, OnFailure, output_key
@@ -49,6 +51,7 @@ class Completer:
         latest: Latest,
         lease: Lease,
         still_wanted: Callable[[], bool] = lambda: True,
+        watching: Sequence[Callable[[Sequence[Ended]], None]] = (),
     ) -> None:
         self._engine = engine
         self._celery_end = celery_end
@@ -57,6 +60,7 @@ class Completer:
         self._latest = latest
         self._lease = lease
         self._still_wanted = still_wanted
+        self._watching = watching
 
     def run(self) -> int:
         """Complete what is ready; how many tickets that were."""
@@ -75,37 +79,45 @@ class Completer:
 
     def _deliver(self, taken: list[ReadyTicket]) -> int:
         published: list[str] = []
-        done = [(one.id, one.generation) for one in taken if self._one(one, published)]
+        ended = [
+            Ended(ticket=one, end=end)
+            for one in taken
+            if (end := self._one(one, published)) is not None
+        ]
+        done = [(one.ticket.id, one.ticket.generation) for one in ended]
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             tickets.completed(connection, done, at=now)
             redelivery.remember_published(connection, published, at=now)
         if done:
-            tell("completed", tickets_count=len(done))
+            failed = sum(isinstance(one.end, Failure) for one in ended)
+            tell("completed", tickets_count=len(done), failed_count=failed)
+        for watch in self._watching:
+            watch(ended)
         return len(done)
 
-    def _one(self, ticket: ReadyTicket, published: list[str]) -> bool:
-        """Whether Celery knows how the ticket ended; adds what was published for it."""
+    def _one(self, ticket: ReadyTicket, published: list[str]) -> ends.End | None:
+        """How the ticket ended, once Celery knows it; adds what was published for it."""
         # Taken for the first time, nothing of its canvas can have gone out but by Redis's own mark.
         is_first = ticket.generation == 1 and ticket.attempts == 1
         known = _nothing_is if is_first else self._is_published
         try:
             with once.watched(known) as publications:
-                self._tell(ticket, known)
+                end = end_of(ticket)
+                self._tell(ticket, end, known)
         except OUTAGES as outage:
-            self._postpone(ticket, f"{type(outage).__name__}: {outage}")
-            return False
+            self._postpone(ticket, outage, f"{type(outage).__name__}: {outage}")
+            return None
         except (KombuError, TypeError, ValueError, KeyError, AttributeError) as error:
             # A callback that cannot be published as the caller wrote it: the answer is paid for and
             # stays in the ledger, a person looks, and the other tickets go on.
-            self._postpone(ticket, f"cannot be completed: {type(error).__name__}: {error}")
-            return False
+            self._postpone(ticket, error, f"cannot be completed: {type(error).__name__}: {error}")
+            return None
         finally:
             published += publications.task_ids
-        return True
+        return end
 
-    def _tell(self, ticket: ReadyTicket, known: Callable[[str], bool]) -> None:
-        end = end_of(ticket)
+    def _tell(self, ticket: ReadyTicket, end: ends.End, known: Callable[[str], bool]) -> None:
         match end:
             case Value():
                 store_long_output(self._client, self._key_prefix, end)
@@ -121,12 +133,13 @@ class Completer:
         with self._engine.begin() as connection:
             return redelivery.is_published(connection, task_id)
 
-    def _postpone(self, ticket: ReadyTicket, reason: str) -> None:
+    def _postpone(self, ticket: ReadyTicket, error: Exception, reason: str) -> None:
+        """Later again; the ledger has the whole reason, which may quote what was to be published."""
         wait = max(_RETRY_AFTER * min(ticket.attempts, 30), self._lease.span)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             tickets.postpone(connection, ticket.id, until=now + wait, reason=reason)
-        tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=reason)
+        tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=described(error))
 
 
 def _nothing_is(_task_id: str) -> bool:

@@ -8,7 +8,7 @@ unmarked, since losing or repeating one is harmless.
 Named by URL scheme (`once+...` would be stripped by kombu, so `unhurried-redis://`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,6 +18,8 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
 from kombu.utils.json import dumps
 
+from app.observe.quiet import summary
+from app.policy import tracing
 from unhurried.contract import REDIS_LIFETIME_S
 
 SCHEME: Final = "unhurried-redis"
@@ -54,6 +56,15 @@ class Publications:
 _WATCHED: ContextVar[Publications | None] = ContextVar("publications", default=None)
 
 
+#: The trace that what this thread publishes belongs to.
+_TRACE: ContextVar[Mapping[str, str]] = ContextVar("trace", default={})  # noqa: B039 - never written to
+
+
+def carry(headers: Mapping[str, Any]) -> None:
+    """Let what this thread publishes from now on go on with the trace that a message's headers name."""
+    _TRACE.set(tracing.carried(headers))
+
+
 @contextmanager
 def watched(is_known: Callable[[str], bool]) -> Iterator[Publications]:
     """Collect what this thread publishes, and hold back what `is_known`."""
@@ -77,6 +88,8 @@ class OnceChannel(Channel):
         publications = _WATCHED.get()
         if publications is not None and publications.is_known(task_id):
             return
+        _hide_arguments(message["headers"])
+        message["headers"].update(tracing.goes_on(message["headers"], _TRACE.get()))
         priority = self._get_message_priority(message, reverse=False)
         prefix = self.global_keyprefix
         with self.conn_or_acquire() as client:
@@ -91,6 +104,13 @@ class OnceChannel(Channel):
             )
         if publications is not None:
             publications.task_ids.append(task_id)
+
+
+def _hide_arguments(headers: dict[str, Any]) -> None:
+    """What follows a call gets its answer as an argument, and Flower would show it."""
+    for name in ("argsrepr", "kwargsrepr"):
+        if name in headers:
+            headers[name] = summary(str(headers[name]))
 
 
 class OnceTransport(Transport):

@@ -1,5 +1,6 @@
 """Tell Redis what the ledger has admitted: states that callers see, and chord keys that must last."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -7,7 +8,10 @@ from typing import Any, Final
 from celery import Celery
 
 from app.ledger.admission import Admitted
+from app.observe.task_events import Told
+from app.policy import task_events
 from app.policy.admission import JobDraft
+from app.policy.task_events import About, TaskEvent
 from unhurried.contract import (
     ADMITTED_STATE,
     REDIS_LIFETIME_S,
@@ -25,12 +29,19 @@ class Announcer:
     """Everything here may be repeated or lost: the ledger is the truth, this is for who looks early."""
 
     def __init__(
-        self, *, app: Celery, client: Any, key_prefix: str, wake: Callable[[], None]
+        self,
+        *,
+        app: Celery,
+        client: Any,
+        key_prefix: str,
+        wake: Callable[[], None],
+        told: Told | None = None,
     ) -> None:
         self._backend: Any = app.backend  # the Redis backend: its key names are Celery's own
         self._client = client
         self._key_prefix = key_prefix
         self._wake = wake
+        self._told = told
 
     def admitted(self, admitted: Sequence[Admitted]) -> None:
         """Mark tickets as admitted, make chord counters outlive a batch, wake completion if needed."""
@@ -40,6 +51,10 @@ class Announcer:
             pipe.execute()
         if any(one.ready for one in admitted):
             self._wake()
+        if self._told is not None:
+            # A ticket that is ready at once is told of when it is completed.
+            now = datetime.now(UTC)
+            self._told([_event(one, now) for one in admitted if not one.ready])
 
     def present(self) -> None:
         """Say that this database is served, and under which prefix: callers are held to it."""
@@ -84,3 +99,23 @@ class Announcer:
                 self._backend.get_key_for_group(group_id, suffix), REDIS_LIFETIME_S, gt=True
             )
         pipe.expire(self._backend.get_key_for_group(group_id), REDIS_LIFETIME_S, gt=True)
+
+
+def _event(one: Admitted, now: datetime) -> TaskEvent:
+    message, decision = one.message, one.decision
+    draft = decision if isinstance(decision, JobDraft) else None
+    about = About(
+        task_id=message.task_id,
+        task_name=message.task_name,
+        headers=json.loads(message.headers),
+        published_at=draft.published_at if draft is not None else None,
+        admitted_at=now,
+        summary=task_events.NO_ARGUMENTS if draft is None else _summary(draft),
+    )
+    return task_events.admitted(about)
+
+
+def _summary(draft: JobDraft) -> str:
+    return task_events.summary(
+        endpoint=draft.endpoint, tier=draft.tier, model=draft.model, workload=draft.workload
+    )

@@ -13,7 +13,7 @@ from kombu.serialization import loads
 
 from app.ledger.admission import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
-from app.policy import admission, mail, runs, versions, webhooks
+from app.policy import admission, mail, runs, tracing, versions, webhooks
 from app.policy.admission import Refusal
 from app.policy.awaiting import follower
 from app.policy.rules import Rules
@@ -222,7 +222,7 @@ def _webhook(
         return Refusal(code="unknown_receiver", message=str(unknown))
     except ValueError as error:
         return Refusal(code="invalid_request", message=str(error))
-    return _notification(message, payload)
+    return _notification(message, payload | {"trace": tracing.carried(headers)})
 
 
 def _notification(message: Message, payload: Mapping[str, Any]) -> NotificationDraft:

@@ -34,6 +34,8 @@ def connect(
         max_overflow=_POOL_OVERFLOW,
         pool_pre_ping=pool_pre_ping,
         pool_recycle=1800,
+        # An error's text ends in logs, and the parameters are requests and answers.
+        hide_parameters=True,
         connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
     )
 

@@ -14,6 +14,8 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, text
 
+from app.policy import tracing
+
 _NAMESPACE: Final = UUID("c1de6f0a-3c58-4f5a-9a0e-756e68757272")
 
 
@@ -40,7 +42,8 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
         return
     rows = connection.execute(
         text("""
-            SELECT ticket.id, ticket.tenant, ticket.task_id, ticket.notify, job.id AS job_id,
+            SELECT ticket.id, ticket.tenant, ticket.task_id, ticket.notify, ticket.headers,
+                   job.id AS job_id,
                    job.key, job.tier, job.state, job.error_code, job.error_retryable, job.workload,
                    job.subject, job.as_of, job.produced_at, job.effective_until
             FROM ticket JOIN job ON job.id = ticket.job_id
@@ -56,7 +59,10 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
 def stage_run(
     connection: Connection, ticket: Any, about: Mapping[str, Any], *, at: datetime
 ) -> None:
-    """Stage what a run's own ticket (id, tenant, notify) asked for with `notify=`. May be repeated."""
+    """Stage what a run's own ticket asked for with `notify=`. May be repeated.
+
+    `ticket` has an id, a tenant, headers and what is to be told.
+    """
     if ticket.notify is not None:
         _insert(connection, list(_staged(ticket, about, job_id=None, at=at)))
 
@@ -64,6 +70,7 @@ def stage_run(
 def _staged(
     ticket: Any, about: Mapping[str, Any], *, job_id: UUID | None, at: datetime
 ) -> Iterator[dict[str, Any]]:
+    trace = tracing.carried(json.loads(bytes(ticket.headers)))
     for index, notice in enumerate(json.loads(bytes(ticket.notify))):
         yield {
             "id": uuid5(_NAMESPACE, f"{ticket.id}:{index}"),
@@ -71,7 +78,7 @@ def _staged(
             "kind": notice["kind"],
             "receiver": notice.get("receiver"),
             "job_id": job_id,
-            "payload": json.dumps({**notice, "about": about}).encode(),
+            "payload": json.dumps({**notice, "about": about, "trace": trace}).encode(),
             "at": at,
         }
 

@@ -197,7 +197,7 @@ def end(connection: Connection, looks: Sequence[Look], *, at: datetime) -> None:
             text("""
                 UPDATE ticket SET state = 'ready', ready_at = :at, "end" = :end
                 WHERE task_id = :task_id AND task_name = :name AND state = 'open'
-                RETURNING id, tenant, notify
+                RETURNING id, tenant, notify, headers
             """),
             {
                 "task_id": str(one.id),

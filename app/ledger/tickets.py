@@ -1,16 +1,28 @@
 """Tickets whose end is known and that Celery has not been told of: the outbox of completion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from app.policy.ends import JobEnd
 from app.policy.tickets import TicketState
 from unhurried.contract import Tier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """How a ticket's job came to its end, for those who watch."""
+
+    provider: str
+    #: None where the job is another call's, made before this one.
+    published_at: datetime | None
+    #: Of the last attempt; None where that was no part of a batch.
+    submission_id: UUID | None
+    provider_batch_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +44,10 @@ class ReadyTicket:
     end: bytes | None
     job: JobEnd | None
     tenant: str = "default"
+    admitted_at: datetime | None = None
+    ready_at: datetime | None = None
+    #: Told only of tickets that are taken to be completed, and that have a job.
+    course: Course | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +60,7 @@ class Found:
     published_at: datetime
 
 
-_TICKET = [column.name for column in fields(ReadyTicket) if column.name != "job"]
+_TICKET = [column.name for column in fields(ReadyTicket) if column.name not in {"job", "course"}]
 _JOB = [column.name for column in fields(JobEnd) if column.name != "job_id"]
 
 _CLAIM = text(f"""
@@ -59,8 +75,12 @@ _CLAIM = text(f"""
       RETURNING {", ".join(f'"{name}"' for name in _TICKET)}, job_id
     )
     SELECT {", ".join(f'taken."{name}" AS ticket_{name}' for name in _TICKET)}, taken.job_id,
-           {", ".join(f"job.{name} AS job_{name}" for name in _JOB)}
+           {", ".join(f"job.{name} AS job_{name}" for name in _JOB)}, job.provider,
+           CASE WHEN job.admitted_at = taken.admitted_at THEN job.published_at END AS published_at,
+           attempt.submission_id, submission.provider_batch_id
     FROM taken LEFT JOIN job ON job.id = taken.job_id
+    LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempt
+    LEFT JOIN submission ON submission.id = attempt.submission_id
     ORDER BY taken.id
 """)  # noqa: S608 - column names are constants of this module
 
@@ -70,7 +90,18 @@ def claim(
 ) -> list[ReadyTicket]:
     """Take ready tickets; nobody else takes them until the lease is over."""
     rows = connection.execute(_CLAIM, {"at": at, "until": at + lease, "limit": limit})
-    return [_read(row) for row in rows.all()]
+    return [replace(_read(row), course=_course(row)) for row in rows.all()]
+
+
+def _course(row: Row[Any]) -> Course | None:
+    if row.provider is None:
+        return None
+    return Course(
+        provider=row.provider,
+        published_at=row.published_at,
+        submission_id=row.submission_id,
+        provider_batch_id=row.provider_batch_id,
+    )
 
 
 def with_canvas(connection: Connection, ticket_id: int) -> ReadyTicket | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
-from typing import Final, Protocol, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from sqlalchemy import Connection, Engine
 
@@ -133,7 +133,7 @@ class Outbox:
         event, ended = ledger.certainly(
             self._engine, partial(self._end, due=due, delivery=delivery)
         )
-        told = {"notification_id": str(due.id), "attempts": due.attempts}
+        told: dict[str, Any] = {"notification_id": str(due.id), "attempts": due.attempts}
         tell(event, warning=event != "mailed", **told)
         return ended
 

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from sqlalchemy import Engine
 
@@ -13,7 +13,7 @@ from app.ledger import notifications, pick_ups, webhooks
 from app.ledger.webhooks import DueWebhook
 from app.notify.post import NotTaken, Poster, Reply, Taken
 from app.observe.log import tell
-from app.policy import redelivery
+from app.policy import redelivery, tracing
 from app.policy import webhooks as policy
 from app.receivers import Receiver
 from unhurried.signing import sign
@@ -116,7 +116,8 @@ class Webhooks:
             at=now,
             secrets=[secret.get_secret_value() for secret in receiver.secrets],
         )
-        headers = {"content-type": "application/json", "user-agent": "unhurried", **signed}
+        trace = tracing.carried(found.due.payload.get("trace") or {})
+        headers = {"content-type": "application/json", "user-agent": "unhurried", **trace, **signed}
         return self._poster.post(receiver.url.get_secret_value(), found.body, headers)
 
     def _leave_out(self, found: DueWebhook) -> bool:
@@ -146,7 +147,8 @@ class Webhooks:
                     assert_never(reply)
             if isinstance(reply, NotTaken) and reply.troubled:
                 webhooks.slow_down(connection, name, at=now, pause=redelivery.pause)
-        told = {"notification_id": str(due.id), "receiver": name, "attempts": due.attempts}
+        told: dict[str, Any] = {"notification_id": str(due.id), "receiver": name}
+        told["attempts"] = due.attempts
         tell(event, warning=event != "webhook_sent", **told)
         return ended
 

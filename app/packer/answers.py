@@ -86,6 +86,8 @@ class Answers:
             warning=not known,
             submission_id=str(submission.id),
             provider=submission.provider,
+            account=submission.account,
+            model=submission.model,
             provider_batch_id=reply.provider_batch_id,
             jobs_count=submission.jobs_count,
             request_id=reply.request_id,
@@ -101,7 +103,9 @@ class Answers:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             self._back(connection, submission, reply.reason, now + timedelta(seconds=wait_s))
-        tell("not_taken", submission_id=str(submission.id), reason=reply.reason, wait_s=wait_s)
+        # Its code alone: what a provider says of a body may quote it. The ledger has the whole of it.
+        code = reply.reason.partition(":")[0]
+        tell("not_taken", submission_id=str(submission.id), reason=code, wait_s=wait_s)
 
     def _back(
         self, connection: Connection, submission: Submission, reason: str, not_before: datetime

@@ -87,7 +87,11 @@ class Packer:
                 submission_id=str(made.id),
                 provider=made.provider,
                 account=made.account,
+                model=made.model,
                 jobs_count=made.jobs_count,
+                waited_s=round(
+                    (now - min(job.ready_at for job in planned.jobs)).total_seconds(), 1
+                ),
                 reason=str(planned.reason),
             )
         return made is not None

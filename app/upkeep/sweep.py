@@ -57,6 +57,10 @@ class Upkeep:
         mended = self._sweep_chords()
         recorded = self._sweep_direct_records()
         picked_up = self._take_in_pick_ups()
+        if expired:
+            tell("expired", warning=True, jobs_count=expired)
+        if picked_up:
+            tell("picked_up", results_count=picked_up)
         tell(
             "swept",
             expired_count=expired,

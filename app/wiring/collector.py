@@ -8,6 +8,7 @@ from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
 from app.settings import settings
+from app.wiring import watching
 from app.wiring.accounts import providers
 from app.wiring.policy import judge
 from app.wiring.stores import deployment, engine
@@ -16,7 +17,7 @@ from app.wiring.stores import deployment, engine
 @cache
 def collector(wake_completion: Callable[[], None]) -> Collector:
     """Polls batches and brings their results in."""
-    config = settings()
+    config, spans = settings(), watching.spans()
     bring_in = BringIn(
         engine=engine(),
         spool_directory=config.spool_directory,
@@ -28,6 +29,7 @@ def collector(wake_completion: Callable[[], None]) -> Collector:
             again_after=timedelta(seconds=config.poll_min_s),
         ),
         on_settled=wake_completion,
+        watch=spans.batch if spans is not None else None,
     )
     return Collector(
         engine=engine(),

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import cache
+from typing import Final
 
 from celery import Celery
 
@@ -14,14 +15,21 @@ from app.completion.redis_loss import RedisLoss
 from app.completion.replay import Replay
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
+from app.completion.telling import FlowerTelling, SpanTelling
 from app.settings import settings
+from app.wiring import watching
 from app.wiring.stores import client, engine
+
+#: Ends that Flower is told of late rather than never: as many as a flood leaves behind.
+_ENDS_WAITING_MAX: Final = 20_000
 
 
 @cache
-def completer(app: Celery) -> Completer:
-    """Completes tickets."""
+def completer(app: Celery, hostname: str) -> Completer:
+    """Completes tickets, as the worker of that name."""
     config = settings()
+    events = watching.task_events(app, hostname, waiting_max=_ENDS_WAITING_MAX)
+    spans = watching.spans()
     return Completer(
         engine=engine(),
         celery_end=CeleryEnd(app),
@@ -29,6 +37,10 @@ def completer(app: Celery) -> Completer:
         key_prefix=config.redis_key_prefix,
         latest=latest(),
         lease=Lease(span=timedelta(seconds=config.completion_lease_s)),
+        watching=[
+            *([FlowerTelling(events.send)] if events is not None else []),
+            *([SpanTelling(spans.calls)] if spans is not None else []),
+        ],
     )
 
 

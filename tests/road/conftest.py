@@ -64,7 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[St
     with Stack(
         directory=directory,
         processes=PROCESSES,
-        environment=HASTE | receivers(inbox),
+        environment=HASTE | receivers(inbox) | {"UNHURRIED_TRACES": "console"},
         simulator_options=SPEED,
     ) as running:
         yield running

@@ -83,3 +83,10 @@ def bulk_report(results: Results, name: str) -> str:
     keys = [result.key for result in results.ok]
     note("bulk_report", name=name, ok=len(keys), failed=len(results.failed), keys=len(set(keys)))
     return f"{len(keys)} of {len(results)}"
+
+
+@app.task(bind=True)
+def traced(self: Any, _value: Any, name: str) -> None:
+    """What follows a call, and the trace that it belongs to."""
+    trace = [self.request.get(header) for header in ("traceparent", "tracestate")]
+    note("traced", name=name, trace=trace)
