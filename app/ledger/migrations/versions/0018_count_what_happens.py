@@ -8,10 +8,12 @@ down_revision = "0017"
 branch_labels = None
 depends_on = None
 
-_HOURS = "'{60,300,900,1800,3600,7200,14400,21600,43200,64800,86400}'::float8[]"
-_SECONDS = "'{0.1,0.25,0.5,1,2.5,5,10,20,30,60,120,300}'::float8[]"
-_JOBS = "'{1,10,100,1000,10000,25000,50000,100000}'::float8[]"
-_BY_TIER = f"CASE WHEN tier = 'batch' THEN {_HOURS} ELSE {_SECONDS} END"
+#: Upper bounds of histograms, by the function that finds the one for a value.
+_BOUNDS = {
+    "hours_le": "60,300,900,1800,3600,7200,14400,21600,43200,64800,86400",
+    "seconds_le": "0.1,0.25,0.5,1,2.5,5,10,20,30,60,120,300",
+    "jobs_le": "1,10,100,1000,10000,25000,50000,100000",
+}
 
 
 def upgrade() -> None:
@@ -66,6 +68,15 @@ def _functions() -> None:
                  ELSE coalesce(bounds[width_bucket(value, bounds) + 1], 'Infinity') END
         $$
     """)
+    for name, bounds in _BOUNDS.items():
+        op.execute(f"""
+            CREATE FUNCTION {name}(value float8) RETURNS float8 LANGUAGE sql IMMUTABLE
+            AS $$ SELECT measure_le('{{{bounds}}}', value) $$
+        """)
+    op.execute("""
+        CREATE FUNCTION tier_le(tier text, value float8) RETURNS float8 LANGUAGE sql IMMUTABLE
+        AS $$ SELECT CASE WHEN tier = 'batch' THEN hours_le(value) ELSE seconds_le(value) END $$
+    """)
     # Clocks of providers and callers may be ahead of ours; no span is negative.
     op.execute("""
         CREATE FUNCTION measure_s(began timestamptz, ended timestamptz) RETURNS float8
@@ -102,7 +113,7 @@ def _job_events() -> None:
     _count_rows(
         "event",
         "job_events",
-        f"""
+        """
         INSERT INTO tally (name, labels, model, le, count, total)
         WITH moved AS MATERIALIZED (
           SELECT fresh.kind, job.tier, job.provider, job.model, attempt.outcome,
@@ -117,7 +128,7 @@ def _job_events() -> None:
         SELECT 'jobs_opened', ARRAY[tier], '', 'Infinity'::float8, count(*), 0
         FROM moved WHERE kind = 'opened' GROUP BY tier
         UNION ALL
-        SELECT 'job_wait_seconds', ARRAY[tier], '', measure_le({_BY_TIER}, waited_s), count(*),
+        SELECT 'job_wait_seconds', ARRAY[tier], '', tier_le(tier, waited_s), count(*),
                sum(waited_s)::numeric
         FROM moved WHERE kind = 'opened' GROUP BY tier, 4
         UNION ALL
@@ -127,7 +138,7 @@ def _job_events() -> None:
         SELECT 'jobs_ended', ARRAY[tier, kind], '', 'Infinity', count(*), 0
         FROM moved WHERE ended GROUP BY tier, kind
         UNION ALL
-        SELECT 'job_end_to_end_seconds', ARRAY[tier], '', measure_le({_BY_TIER}, whole_s), count(*),
+        SELECT 'job_end_to_end_seconds', ARRAY[tier], '', tier_le(tier, whole_s), count(*),
                sum(whole_s)::numeric
         FROM moved WHERE ended GROUP BY tier, 4
         UNION ALL
@@ -145,7 +156,7 @@ def _jobs() -> None:
     _count_rows(
         "job",
         "jobs",
-        f"""
+        """
         INSERT INTO tally (name, labels, model, le, count, total)
         WITH arrived AS MATERIALIZED (
           SELECT tier, state, state <> 'waiting' AS ended,
@@ -158,7 +169,7 @@ def _jobs() -> None:
         SELECT 'jobs_ended', ARRAY[tier, state], '', 'Infinity', count(*), 0
         FROM arrived WHERE ended GROUP BY tier, state
         UNION ALL
-        SELECT 'job_end_to_end_seconds', ARRAY[tier], '', measure_le({_BY_TIER}, whole_s), count(*),
+        SELECT 'job_end_to_end_seconds', ARRAY[tier], '', tier_le(tier, whole_s), count(*),
                sum(whole_s)::numeric
         FROM arrived WHERE ended GROUP BY tier, 4
         """,
@@ -207,12 +218,12 @@ def _charges() -> None:
 
 
 def _submissions() -> None:
-    op.execute(f"""
+    op.execute("""
         CREATE FUNCTION tally_fills() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
           INSERT INTO tally (name, labels, le, count, total)
           SELECT 'batch_fill_duration_seconds', ARRAY[provider, reason],
-                 measure_le({_HOURS}, filled_s), 1, filled_s::numeric
+                 hours_le(filled_s), 1, filled_s::numeric
           FROM (
             SELECT pack.provider, pack.reason,
                    measure_s(min(job.ready_at), pack.created_at) AS filled_s
@@ -228,7 +239,7 @@ def _submissions() -> None:
         CREATE TRIGGER tally_fills AFTER INSERT ON submission
         FOR EACH ROW WHEN (NEW.attempt = 1) EXECUTE FUNCTION tally_fills()
     """)
-    op.execute(f"""
+    op.execute("""
         CREATE FUNCTION tally_submissions() RETURNS trigger LANGUAGE plpgsql AS $$
         DECLARE
           of_pack pack%ROWTYPE;
@@ -241,16 +252,16 @@ def _submissions() -> None:
               ('batches_submitted', ARRAY[NEW.provider, of_pack.reason], of_pack.model,
                'Infinity', 1, 0),
               ('batch_size_jobs', ARRAY[NEW.provider], '',
-               measure_le({_JOBS}, of_pack.jobs_count), 1, of_pack.jobs_count);
+               jobs_le(of_pack.jobs_count), 1, of_pack.jobs_count);
           ELSIF NEW.state IN ('collected', 'rejected', 'absent', 'void') THEN
             INSERT INTO tally (name, labels, model, count)
             VALUES ('batches_ended', ARRAY[NEW.provider, NEW.state], of_pack.model, 1);
             IF NEW.state = 'collected' AND ran_s IS NOT NULL THEN
               INSERT INTO tally (name, labels, model, le, count, total) VALUES
                 ('batch_processing_duration_seconds', ARRAY[NEW.provider], of_pack.model,
-                 measure_le({_HOURS}, ran_s), 1, ran_s::numeric),
+                 hours_le(ran_s), 1, ran_s::numeric),
                 ('batch_collect_duration_seconds', ARRAY[NEW.provider], '',
-                 measure_le({_HOURS}, fetched_s), 1, fetched_s::numeric);
+                 hours_le(fetched_s), 1, fetched_s::numeric);
             END IF;
           END IF;
           RETURN NULL;
