@@ -5,12 +5,12 @@ restart loses one, no repetition adds one, and processes of an older version are
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, insert, text
 
 from app.ledger import schema
+from app.observe.reading import Sum
 
 #: Models with figures of their own. Whatever comes later counts as `other`: callers write the names.
 MODELS_MAX: Final = 50
@@ -22,23 +22,7 @@ FOLD_MAX: Final = 10_000
 _FOLDING: Final = 7_236_514_880_124
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
-    """One sum: a counter's, or what a histogram has between one bound and the next."""
-
-    name: str
-    #: In the order of the name's labels, without the model.
-    labels: tuple[str, ...]
-    #: Empty where the name has no model.
-    model: str
-    #: The upper bound; infinite for a counter.
-    le: float
-    count: int
-    #: Seconds, jobs, tokens or nano-dollars.
-    total: float
-
-
-def measured(connection: Connection) -> list[Measured]:
+def measured(connection: Connection) -> list[Sum]:
     """Every sum there is, tallies included: exact at this moment, and never less than at an earlier one.
 
     A model that is new shows once it has been folded: until then nobody knows whether it is `other`.
@@ -55,7 +39,7 @@ def measured(connection: Connection) -> list[Measured]:
             GROUP BY name, labels, model, le
         """)
     )
-    return [Measured(**{**row._asdict(), "labels": tuple(row.labels)}) for row in rows]
+    return [Sum(**{**row._asdict(), "labels": tuple(row.labels)}) for row in rows]
 
 
 def fold(connection: Connection, *, limit: int = FOLD_MAX) -> int:

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from app.ledger import admission, expiring, measures, moves, packs, settling, submissions
+from app.ledger import admission, expiring, measures, moves, packs, pick_ups, settling, submissions
 from app.ledger import engine as ledger
+from app.observe.catalogue import HOURS, JOBS, SECONDS
 from app.policy.judging import Charge
 from app.policy.lifecycle import GiveBack, SubmissionState
 from app.policy.outcomes import Usage
 from tests.support import answering
 from tests.support.factories import NOW, a_pack, an_admission
+from unhurried.readers import Declaration, PickUp
 
 
 def counted(engine: Engine, name: str) -> dict[tuple[str, ...], int]:
@@ -261,6 +263,24 @@ def test_a_changed_tier_is_an_escalation(watched: Engine) -> None:
     assert {("batch",): 1, ("near-real-time",): 1} == counted(watched, "jobs_queued")
 
 
+def test_a_result_is_picked_up_once_by_each_reader(watched: Engine) -> None:
+    """
+    A second read of the same reader is none.
+    """
+    ids = answering.admit(watched, [an_admission("task-1")])
+    answering.answer(watched, ids)
+    with watched.begin() as connection:
+        result_id = connection.execute(text("SELECT result_id FROM job")).scalar_one()
+        at = ledger.now(connection) + timedelta(seconds=90)
+        notes = [PickUp(result_ids=(result_id,), picked_up_at=at)] * 2
+        page = Declaration(name="page", workload="notes", max_staleness_s=60)
+        notes.append(PickUp(consumer=page, result_ids=(result_id,), picked_up_at=at))
+        pick_ups.record(connection, notes, at=at)
+
+    assert {("batch",): 2} == counted(watched, "result_pick_up_seconds")
+    assert {300.0: 2} == bounds(watched, "result_pick_up_seconds")
+
+
 @pytest.mark.parametrize(
     ("value", "le"), [(0, 1), (1, 1), (1.5, 2), (2, 2), (4, 4), (4.5, float("inf"))]
 )
@@ -276,6 +296,20 @@ def test_an_observation_counts_under_the_smallest_bound_that_holds_it(
         ).scalar_one()
 
     assert le == found
+
+
+def test_the_bounds_are_those_that_are_shown(engine: Engine) -> None:
+    """
+    Each bound of the catalogue is one of the database's, and it has no other.
+    """
+    for scale, known in (("hours", HOURS), ("seconds", SECONDS), ("jobs", JOBS)):
+        tried = sorted({*known, *(bound + 0.01 for bound in known), 0})
+        with engine.connect() as connection:
+            found = {
+                connection.execute(text(f"SELECT {scale}_le(:it)"), {"it": it}).scalar_one()
+                for it in tried
+            }
+        assert {*known, float("inf")} == found
 
 
 def test_two_that_fold_count_once(engine: Engine) -> None:

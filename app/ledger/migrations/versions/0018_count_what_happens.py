@@ -24,6 +24,7 @@ def upgrade() -> None:
     _jobs()
     _charges()
     _submissions()
+    _pick_ups()
 
 
 def _tables() -> None:
@@ -272,3 +273,25 @@ def _submissions() -> None:
         FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state)
         EXECUTE FUNCTION tally_submissions()
     """)
+
+
+def _pick_ups() -> None:
+    op.create_index(
+        "ix_job_result", "job", ["result_id"], postgresql_where=sa.text("result_id IS NOT NULL")
+    )
+    # Once for each reader: whoever reads again changes a row that is there.
+    _count_rows(
+        "pick_up",
+        "pick_ups",
+        """
+        INSERT INTO tally (name, labels, le, count, total)
+        SELECT 'result_pick_up_seconds', ARRAY[tier], hours_le(waited_s), count(*),
+               sum(waited_s)::numeric
+        FROM (
+          SELECT job.tier, measure_s(job.settled_at, fresh.first_at) AS waited_s
+          FROM fresh JOIN job ON job.result_id = fresh.result_id
+          WHERE job.settled_at IS NOT NULL
+        ) AS picked_up
+        GROUP BY tier, hours_le(waited_s)
+        """,
+    )
