@@ -1,5 +1,6 @@
 """Pay half for the LLM calls that nobody is waiting for."""
 
+import unhurried.picking_up as _picking_up  # noqa: F401 - listens to Celery from here on
 from unhurried.attachments import Attachment, attach
 from unhurried.bulk import item
 from unhurried.consumers import consumer, consumes

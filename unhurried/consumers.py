@@ -21,6 +21,9 @@ Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
 _declared: Final[dict[str, Declaration]] = {}
+#: Consumers that Redis was told of by this process.
+_announced: Final[set[Declaration]] = set()
+_CONSUMES: Final = "__unhurried_consumes__"
 
 
 def consumer(
@@ -46,9 +49,9 @@ def consumer(
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
     known = _declared.setdefault(made.name, made)
-    if known != made:
+    if known.model_copy(update={"task": None}) != made:
         raise ValueError(f"consumer {name!r} is declared already, and otherwise: {known!r}")
-    return made
+    return known
 
 
 def declared(name: str) -> Declaration:
@@ -60,6 +63,18 @@ def declared(name: str) -> Declaration:
             "unhurried.consumer(...), or say max_staleness="
         )
     return _declared[name]
+
+
+def announce(app: Celery) -> None:
+    """Let the service know of consumers before they first read; once a process for each of them."""
+    fresh = set(_declared.values()) - _announced
+    if fresh and pick_ups.announce(app, sorted(fresh, key=lambda one: one.name)):
+        _announced.update(fresh)
+
+
+def is_consuming(run: Any) -> bool:
+    """Whether a task's function stands under `@consumes`."""
+    return hasattr(run, _CONSUMES)
 
 
 def consumes(
@@ -82,6 +97,8 @@ def consumes(
 
     def under_the_task(run: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
         form = inspect.signature(run)
+        known = reader.model_copy(update={"task": f"{run.__module__}.{run.__qualname__}"[:200]})
+        _declared[name] = known
 
         @wraps(run)
         def consuming(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
@@ -91,9 +108,10 @@ def consumes(
             results = _read(app, given.arguments[place], reader)
             given.arguments[place] = results
             returned = run(*given.args, **given.kwargs)
-            pick_ups.record(app, results, consumer=reader)
+            pick_ups.record(app, results, consumer=known)
             return returned
 
+        setattr(consuming, _CONSUMES, name)
         # Celery checks a call's arguments by this, where the task is called as well.
         consuming.__signature__ = form  # type: ignore[attr-defined]  # inspect's own protocol
         return consuming

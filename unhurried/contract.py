@@ -26,6 +26,8 @@ ERRBACK_HEADER: Final = "unhurried_errback"
 
 #: Which step of which followed canvas a task is: {"run", "step" from 1, "of", "name"}.
 STEP_HEADER: Final = "unhurried_step"
+#: Present where the caller's workers say when a task of theirs has taken a result: only then is it missed.
+TELLS_HEADER: Final = "unhurried_tells"
 
 #: `schema` of every result and error value on the wire.
 RESULT_SCHEMA: Final = 1

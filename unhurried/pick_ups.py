@@ -1,7 +1,7 @@
 """Say that results were read: who picks up nothing is seen in the ledger, and by nobody else."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -26,13 +26,44 @@ def record(app: Celery, results: Iterable[Result], *, consumer: Declaration | No
     logged, and never raised at a reader that has what it wanted.
     """
     ids = [UUID(result.result_id) for result in results if result.result_id is not None]
+    note(app, ids, consumer=consumer)
+
+
+def note(
+    app: Celery,
+    result_ids: Sequence[UUID],
+    *,
+    consumer: Declaration | None = None,
+    run_id: UUID | None = None,
+) -> None:
+    """As `record`, of results by their ids, or of a whole run."""
     now = datetime.now(UTC)
+    entries = [
+        PickUp(
+            consumer=consumer,
+            result_ids=tuple(result_ids[start : start + PICK_UP_RESULTS_MAX]),
+            picked_up_at=now,
+        )
+        for start in range(0, len(result_ids), PICK_UP_RESULTS_MAX)
+    ]
+    if run_id is not None:
+        entries.append(PickUp(consumer=consumer, result_ids=(), picked_up_at=now, run_id=run_id))
+    _leave(app, entries)
+
+
+def announce(app: Celery, declarations: Iterable[Declaration]) -> bool:
+    """Make consumers known that have read nothing yet; whether Redis took it."""
+    now = datetime.now(UTC)
+    return _leave(
+        app, [PickUp(consumer=one, result_ids=(), picked_up_at=now) for one in declarations]
+    )
+
+
+def _leave(app: Celery, entries: Sequence[PickUp]) -> bool:
     try:
         with redis_answers("the pick-up is not recorded"):
             pipe = redis_of(app).pipeline(transaction=False)
-            for start in range(0, len(ids), PICK_UP_RESULTS_MAX):
-                part = tuple(ids[start : start + PICK_UP_RESULTS_MAX])
-                entry = PickUp(consumer=consumer, result_ids=part, picked_up_at=now)
+            for entry in entries:
                 pipe.xadd(
                     key_prefix(app) + PICK_UPS_KEY,
                     {"pick_up": entry.model_dump_json()},
@@ -42,3 +73,5 @@ def record(app: Celery, results: Iterable[Result], *, consumer: Declaration | No
             pipe.execute()
     except ServiceUnavailable as outage:
         _log.warning("%s", outage)
+        return False
+    return True

@@ -10,6 +10,7 @@ from kombu import Exchange, Queue
 
 from unhurried.binding import key_prefix, redis_answers, redis_of
 from unhurried.checks import require_workable
+from unhurried.consumers import announce
 from unhurried.contract import (
     CONTRACT_HEADER,
     CONTRACT_VERSION,
@@ -20,6 +21,7 @@ from unhurried.contract import (
     QUEUES,
     REDIS_LIFETIME_S,
     TASK_NAMES,
+    TELLS_HEADER,
     Marker,
     Tier,
     marker_key,
@@ -76,6 +78,7 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         with redis_answers("repeat the call with the same idempotency_key"):
             require_served(app)
             _mark(app, task_id, self.name, tier)
+            announce(app)
             return super().apply_async(args, kwargs, task_id, *positional, **options)
 
 
@@ -143,7 +146,7 @@ def message_headers(app: Celery) -> dict[str, Any]:
 
 def canvas_headers(app: Celery) -> dict[str, Any]:
     """What a signature carries, whoever publishes it: as a later step that is the service itself."""
-    headers: dict[str, Any] = {CONTRACT_HEADER: CONTRACT_VERSION}
+    headers: dict[str, Any] = {CONTRACT_HEADER: CONTRACT_VERSION, TELLS_HEADER: True}
     home = app.conf.task_default_queue
     if home != _CELERYS_DEFAULT_QUEUE:
         headers[HOME_QUEUE_HEADER] = home

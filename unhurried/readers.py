@@ -52,6 +52,8 @@ class Declaration(BaseModel):
     #: Who answers for it, for people.
     owner: Annotated[str, Field(max_length=200), AfterValidator(without_nul)] | None = None
     tenant: Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$")] = "default"
+    #: The function that consumes, as `module.name`, which is its task's name unless it was given another.
+    task: Annotated[str, Field(max_length=200), AfterValidator(without_nul)] | None = None
 
 
 class PickUp(BaseModel):
@@ -63,6 +65,8 @@ class PickUp(BaseModel):
     consumer: Declaration | None = None
     result_ids: Annotated[tuple[UUID, ...], Field(max_length=PICK_UP_RESULTS_MAX)]
     picked_up_at: Moment
+    #: A run whose end, by reference, was taken: it stands for the results of its parts.
+    run_id: UUID | None = None
 
 
 class ReplayQuery(BaseModel):

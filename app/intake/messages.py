@@ -15,6 +15,7 @@ from app.ledger.admission import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
 from app.policy import admission, mail, runs, versions, webhooks
 from app.policy.admission import Refusal
+from app.policy.awaiting import follower
 from app.policy.rules import Rules
 from app.policy.runs import RunDraft
 from unhurried.contract import (
@@ -23,6 +24,7 @@ from unhurried.contract import (
     EMAIL_TASK,
     ENDPOINTS_BY_TASK,
     ORIGIN_HEADER,
+    TELLS_HEADER,
     WEBHOOK_TASK,
 )
 from unhurried.run_wire import RUN_TASK
@@ -150,6 +152,8 @@ def _message(
         in_chord=chord is not None,
         ignore_result=bool(headers.get("ignore_result")),
         origin=json.dumps(origin).encode() if origin is not None else None,
+        follower=follower(call.embed),
+        tells_pick_ups=bool(headers.get(TELLS_HEADER)),
     )
 
 

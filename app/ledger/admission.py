@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.ledger import jobs, notifications, runs, schema
 from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft, Refusal
+from app.policy.awaiting import Follower, awaited_by
 from app.policy.lifecycle import ENDED, JobState
 from app.policy.runs import RunDraft
 from app.policy.tickets import TicketState
@@ -37,6 +38,10 @@ class Message:
     #: The caller wants no result stored; nothing may be written under its task id.
     ignore_result: bool
     origin: bytes | None
+    #: The task that is published with its result; None where none is.
+    follower: Follower | None = None
+    #: Its caller's workers say when a task of theirs has taken a result.
+    tells_pick_ups: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +216,8 @@ def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:
         "on_failure": OnFailure.RAISE,
         "notify": None,
         "end": None,
+        "awaited_by": None,
+        "follower_id": message.follower.task_id if message.follower is not None else None,
         "state": TicketState.READY if one.ready else TicketState.OPEN,
         "admitted_at": at,
         "ready_at": at if one.ready else None,
@@ -220,14 +227,31 @@ def _ticket_row(one: Admitted, at: datetime) -> dict[str, Any]:
             row |= {"job_id": decision.id, "tenant": decision.tenant}
             row |= {"on_failure": decision.on_failure, "notify": _notices(decision.notify)}
             row |= {"run_id": decision.run}
+            row |= {"awaited_by": _reader(message, decision.notify, workload=decision.workload)}
         case RunDraft():
             row |= {"tenant": decision.tenant, "notify": _notices(decision.notify)}
+            row |= {"awaited_by": _reader(message, decision.notify)}
         case NotificationDraft():
             row |= {"tenant": decision.tenant}
         case Refusal():
             row |= {"on_failure": decision.on_failure, "end": _refused(decision)}
             row |= {"run_id": decision.run}
     return row
+
+
+def _reader(
+    message: Message,
+    notices: Sequence[MailNotice | WebhookNotice],
+    *,
+    workload: str | None = None,
+) -> str | None:
+    return awaited_by(
+        message.follower,
+        notices,
+        workload=workload,
+        ignores_result=message.ignore_result,
+        tells=message.tells_pick_ups,
+    )
 
 
 def _notices(notices: Sequence[MailNotice | WebhookNotice]) -> bytes | None:

@@ -128,7 +128,12 @@ def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: da
     connection.execute(
         text("""
             UPDATE ticket SET state = 'completed', completed_at = :at, leased_until = NULL,
-                              last_error = NULL
+                              last_error = NULL,
+                              -- Of a job that failed there is no result that anybody could read.
+                              awaited_by = CASE WHEN job_id IS NULL OR EXISTS (
+                                SELECT FROM job
+                                WHERE job.id = ticket.job_id AND job.state = 'succeeded'
+                              ) THEN awaited_by END
             FROM unnest(CAST(:ids AS bigint[]), CAST(:generations AS int[])) AS m(id, generation)
             WHERE ticket.id = m.id AND ticket.generation = m.generation AND ticket.state = 'ready'
         """),

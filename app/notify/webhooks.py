@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import notifications, webhooks
+from app.ledger import notifications, pick_ups, webhooks
 from app.ledger.webhooks import DueWebhook
 from app.notify.post import NotTaken, Poster, Reply, Taken
 from app.observe.log import tell
@@ -133,6 +133,7 @@ class Webhooks:
                 case Taken():
                     notifications.delivered(connection, due, at=now)
                     webhooks.recovered(connection, name)
+                    pick_ups.taken_by_webhook(connection, name, due, at=now)
                     event, ended = "webhook_sent", True
                 case NotTaken() if reply.permanent or due.attempts >= self._attempts_max:
                     notifications.dead(connection, due, at=now, reason=reply.reason)

@@ -13,6 +13,7 @@ from app.ledger.schema.measuring import measure, measured_model, tally
 from app.ledger.schema.people import consumer, notification, pick_up, receiver, workload
 from app.ledger.schema.records import event, quarantine
 from app.ledger.schema.waiting import chord, published, redis_mark, run, ticket
+from app.ledger.schema.watching import round_
 
 __all__ = [
     "attempt",
@@ -34,6 +35,7 @@ __all__ = [
     "quarantine",
     "receiver",
     "redis_mark",
+    "round_",
     "run",
     "spend",
     "stray",

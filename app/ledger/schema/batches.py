@@ -112,6 +112,14 @@ submission = Table(
         unique=True,
         postgresql_where=text("provider = 'anthropic' AND state IN ('sending', 'unknown')"),
     ),
+    Index(
+        "ix_submission_accepted",
+        "provider",
+        "account",
+        "accepted_at",
+        postgresql_where=text("accepted_at IS NOT NULL"),
+    ),
+    Index("ix_submission_collected", "collected_at", postgresql_where=text("state = 'collected'")),
     Index("ix_submission_live", "state", postgresql_where=text(_LIVE)),
 )
 

@@ -156,6 +156,30 @@ job = Table(
             " AND replay_number IS NULL"
         ),
     ),
+    Index(
+        "ix_job_queue",
+        "tier",
+        "provider",
+        "account",
+        "ready_at",
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_job_due",
+        "provider",
+        "account",
+        "due_at",
+        postgresql_where=text("state = 'in_flight' AND due_at IS NOT NULL"),
+    ),
+    Index("ix_job_result", "result_id", postgresql_where=text("result_id IS NOT NULL")),
+    # For a person who has a name in the hand.
+    Index("ix_job_name", "key", postgresql_where=text("key IS NOT NULL")),
+    Index("ix_job_subject", "subject", postgresql_where=text("subject IS NOT NULL")),
+    Index(
+        "ix_job_request",
+        "provider_request_id",
+        postgresql_where=text("provider_request_id IS NOT NULL"),
+    ),
     Index("ix_job_workload", "workload", "subject", "settled_at"),
     Index("ix_job_result", "result_id", postgresql_where=text("result_id IS NOT NULL")),
 )
@@ -176,6 +200,11 @@ attempt = Table(
     #: Counted in `spend` for the day of `opened_at` until the attempt ends; kept where it was lost.
     Column("reserved_nano_usd", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("job_id", "number"),
+    Index(
+        "ix_attempt_near_real_time",
+        "opened_at",
+        postgresql_where=text("tier = 'near-real-time'"),
+    ),
 )
 
 #: One billed line, booked once however often it is read.

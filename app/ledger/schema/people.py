@@ -51,6 +51,11 @@ notification = Table(
         postgresql_where=text("state IN ('new', 'sending') AND receiver IS NULL"),
     ),
     Index(
+        "ix_notification_lost",
+        "created_at",
+        postgresql_where=text("state IN ('dead', 'unknown')"),
+    ),
+    Index(
         "ix_notification_receiver",
         "receiver",
         "next_at",
@@ -89,6 +94,8 @@ consumer = Table(
     Column("name", Text, nullable=False),
     Column("max_staleness_s", Double, nullable=False),
     Column("owner", Text),
+    #: The function that consumes, as `module.name`; None for one that reads, such as a page.
+    Column("task", Text),
     at("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant", "workload", "name"),
 )

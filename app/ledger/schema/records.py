@@ -43,4 +43,5 @@ quarantine = Table(
     Column("raw", LargeBinary, nullable=False),
     #: SHA-256 of source and raw: the same thing read twice is kept once.
     Column("digest", LargeBinary, nullable=False, unique=True),
+    Index("ix_quarantine_at", "at"),
 )

@@ -45,6 +45,11 @@ ticket = Table(
     Column("run_id", Uuid),
     #: Whether the group is a chord's header, whose counters must outlive the batch.
     Column("in_chord", Boolean, nullable=False),
+    #: Who is to read the result: a task of the canvas by name, `webhook:<receiver>`, or `@<workload>` for the
+    #: workload's consumers. None where nobody is known to, and where a person was mailed.
+    Column("awaited_by", Text),
+    #: The id of the task that follows, where its caller has fixed it: a chord's body, a chain's next step.
+    Column("follower_id", Text),
     #: Where the call came from, as JSON.
     Column("origin", LargeBinary),
     Column("state", Text, nullable=False),
@@ -59,6 +64,8 @@ ticket = Table(
     at("admitted_at", nullable=False),
     at("ready_at"),
     at("completed_at"),
+    #: When somebody had first picked the result up; None before, and where nobody awaits it.
+    at("picked_up_at"),
     one_of("state", TicketState),
     UniqueConstraint("task_id", "context_digest"),
     Index("ix_ticket_job", "job_id"),
@@ -69,6 +76,15 @@ ticket = Table(
     Index(
         "ix_ticket_chord", "group_id", postgresql_where=text("in_chord AND state <> 'completed'")
     ),
+    Index(
+        "ix_ticket_unread",
+        "awaited_by",
+        "completed_at",
+        postgresql_where=text(
+            "state = 'completed' AND awaited_by IS NOT NULL AND picked_up_at IS NULL"
+        ),
+    ),
+    Index("ix_ticket_follower", "follower_id", postgresql_where=text("follower_id IS NOT NULL")),
     Index("ix_ticket_header", "group_id", postgresql_where=text("in_chord")),
 )
 
