@@ -4,7 +4,7 @@ A tally is written in the transaction that it counts, so a count is kept exactly
 restart loses one, no repetition adds one, and processes of an older version are counted as well.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Connection, insert, text
@@ -83,7 +83,7 @@ def fold(connection: Connection, *, limit: int = FOLD_MAX) -> int:
     return folded
 
 
-def add(connection: Connection, counted: Mapping[tuple[str, Sequence[str]], int]) -> None:
+def add(connection: Connection, counted: Mapping[tuple[str, tuple[str, ...]], int]) -> None:
     """Tally what no row of the ledger stands for, by name and labels. Repeated, it counts twice."""
     rows = [
         {"name": name, "labels": list(labels), "count": count}

@@ -90,8 +90,8 @@ SUMS: Final = (
     _counter("lines_unpriced", "provider model tier", "Billed lines whose price nobody knows."),
     _counter(
         "provider_requests",
-        "provider operation code",
-        "Requests to providers, by HTTP status or `none`; a kill loses a second's.",
+        "provider operation reply",
+        "Requests to providers, by what they said; a kill loses the last second's.",
     ),
     _histogram(
         "batch_processing_duration_seconds", "provider model", HOURS, "Sent until ended there."

@@ -322,3 +322,15 @@ def test_two_that_fold_count_once(engine: Engine) -> None:
         assert 0 == measures.fold(second)
 
     assert {("batch",): 1} == counted(engine, "jobs_queued")
+
+
+def test_what_no_row_stands_for_is_added(watched: Engine) -> None:
+    """
+    Requests to providers, as processes counted them.
+    """
+    key = ("provider_requests", ("openai", "poll", "reported"))
+    for _ in range(2):
+        with watched.begin() as connection:
+            measures.add(connection, {key: 3})
+
+    assert {("openai", "poll", "reported"): 6} == counted(watched, "provider_requests")

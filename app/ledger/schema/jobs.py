@@ -181,7 +181,6 @@ job = Table(
         postgresql_where=text("provider_request_id IS NOT NULL"),
     ),
     Index("ix_job_workload", "workload", "subject", "settled_at"),
-    Index("ix_job_result", "result_id", postgresql_where=text("result_id IS NOT NULL")),
 )
 
 #: One try of one job, numbered from 1.

@@ -276,9 +276,6 @@ def _submissions() -> None:
 
 
 def _pick_ups() -> None:
-    op.create_index(
-        "ix_job_result", "job", ["result_id"], postgresql_where=sa.text("result_id IS NOT NULL")
-    )
     # Once for each reader: whoever reads again changes a row that is there.
     _count_rows(
         "pick_up",
