@@ -24,6 +24,9 @@ COLLECT_QUEUE: Final = "unhurried.collect"
 COMPLETE_QUEUE: Final = "unhurried.complete"
 NOTIFY_DUE_QUEUE: Final = "unhurried.notify-due"
 
+#: On beat's own wake-ups: that one arrives is how beat is known to be alive.
+BEAT_HEADER: Final = "unhurried_beat"
+
 #: A wake-up that lies longer than this is dropped: a later one has done its work.
 _WAKE_UP_EXPIRES_S: Final = 60
 
@@ -122,7 +125,12 @@ def _schedule(config: Settings) -> dict[str, Any]:
         name: {
             "task": f"unhurried.wake.{name}",
             "schedule": every_s,
-            "options": {"queue": queue, "expires": max(every_s, 1.0), "ignore_result": True},
+            "options": {
+                "queue": queue,
+                "expires": max(every_s, 1.0),
+                "ignore_result": True,
+                "headers": {BEAT_HEADER: True},
+            },
         }
         for name, (queue, every_s) in entries.items()
     }

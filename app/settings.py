@@ -146,6 +146,12 @@ class Settings(BaseSettings):
 
     upkeep_every_s: Seconds = 60
 
+    # Standing: by what is judged how everything is
+    #: Results that somebody awaits and nobody has picked up for longer are worth a look.
+    pick_up_within_s: Seconds = 1800
+    #: A worker whose last look is older than this, and than three of its periods, is silent.
+    silent_after_s: Seconds = 60
+
     # Notification
     notify_every_s: Seconds = 5
     smtp_url: SecretStr | None = None

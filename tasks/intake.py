@@ -7,8 +7,9 @@ from functools import partial
 from app.celery import COMPLETE_QUEUE, app, drain, wake
 from app.intake import loop
 from app.observe.log import tell
+from app.policy.standing import INTAKE
 from app.settings import settings
-from app.wiring import intake
+from app.wiring import intake, standing
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
         signal.signal(number, end)
     pump = intake.pump(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("intake_ready")
-    loop.run(pump, stop)
+    loop.run(pump, stop, look=partial(standing.rounds().look, INTAKE))
     tell("intake_stopped")
 
 

@@ -6,7 +6,9 @@ from functools import partial
 
 from app.celery import COMPLETE_QUEUE, app, drain, wake
 from app.observe.log import tell
+from app.policy.standing import NEAR_REAL_TIME
 from app.settings import settings
+from app.wiring import standing
 from app.wiring.near_real_time import near_real_time
 
 
@@ -23,7 +25,7 @@ def main() -> None:
         signal.signal(number, end)
     worker = near_real_time(app, partial(wake, app, "complete", COMPLETE_QUEUE))
     tell("near_real_time_ready")
-    worker.run(stop)
+    worker.run(stop, look=partial(standing.rounds().look, NEAR_REAL_TIME))
     tell("near_real_time_stopped")
 
 

@@ -1,55 +1,76 @@
 """Wake-ups: "look now". Each may be lost or repeated; what is to be done is in the ledger."""
 
+from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
-from app.celery import COLLECT_QUEUE, COMPLETE_QUEUE, NOTIFY_DUE_QUEUE, app, wake
-from app.wiring import collector, completion, packer
+from celery import Task
+
+from app.celery import (
+    BEAT_HEADER,
+    COLLECT_QUEUE,
+    COMPLETE_QUEUE,
+    NOTIFY_DUE_QUEUE,
+    app,
+    wake,
+)
+from app.wiring import collector, completion, packer, standing
 from app.wiring import notify as notifier
 from app.wiring import upkeep as sweeper
 
 _WAKE_COMPLETION = partial(wake, app, "complete", COMPLETE_QUEUE)
 
 
-@app.task(name="unhurried.wake.pack", ignore_result=True, shared=False)
-def pack() -> None:
+def _look(task: Task[Any, Any], name: str) -> AbstractContextManager[None]:
+    """Around a worker's round: that it was taken, and that beat has asked for it, is recorded."""
+    return standing.rounds().look(name, asked_by_beat=bool(task.request.get(BEAT_HEADER)))
+
+
+@app.task(name="unhurried.wake.pack", ignore_result=True, shared=False, bind=True)
+def pack(self: Task[Any, Any]) -> None:
     """Account for every batch there is, make packs of what waits, and hand over every pack that may go."""
-    packer.sweep().run()
-    packer.packer().run()
-    found = packer.search().run()
-    if packer.submitter().run() or found:
-        wake(app, "collect", COLLECT_QUEUE)
+    with _look(self, "pack"):
+        packer.sweep().run()
+        packer.packer().run()
+        found = packer.search().run()
+        if packer.submitter().run() or found:
+            wake(app, "collect", COLLECT_QUEUE)
 
 
-@app.task(name="unhurried.wake.collect", ignore_result=True, shared=False)
-def collect() -> None:
+@app.task(name="unhurried.wake.collect", ignore_result=True, shared=False, bind=True)
+def collect(self: Task[Any, Any]) -> None:
     """Look at the batches that are due, and bring in those that have ended."""
-    collector.collector(_WAKE_COMPLETION).run()
-    collector.stray_batches(_WAKE_COMPLETION).run()
+    with _look(self, "collect"):
+        collector.collector(_WAKE_COMPLETION).run()
+        collector.stray_batches(_WAKE_COMPLETION).run()
 
 
-@app.task(name="unhurried.wake.complete", ignore_result=True, shared=False)
-def complete() -> None:
+@app.task(name="unhurried.wake.complete", ignore_result=True, shared=False, bind=True)
+def complete(self: Task[Any, Any]) -> None:
     """Tell Celery how tickets ended, and once more what Redis has forgotten."""
-    completion.redis_loss(app).run()
-    completion.completer(app).run()
-    if completion.run_counter().run():
+    with _look(self, "complete"):
+        completion.redis_loss(app).run()
         completion.completer(app).run()
+        if completion.run_counter().run():
+            completion.completer(app).run()
 
 
-@app.task(name="unhurried.wake.notify", ignore_result=True, shared=False)
-def notify() -> None:
+@app.task(name="unhurried.wake.notify", ignore_result=True, shared=False, bind=True)
+def notify(self: Task[Any, Any]) -> None:
     """Deliver the mails that are due."""
-    outbox = notifier.outbox()
-    outbox.recover()
-    if outbox.deliver_due():
-        _WAKE_COMPLETION()
+    with _look(self, "notify"):
+        outbox = notifier.outbox()
+        outbox.recover()
+        if outbox.deliver_due():
+            _WAKE_COMPLETION()
 
 
-@app.task(name="unhurried.wake.webhooks", ignore_result=True, shared=False)
-def webhooks() -> None:
+@app.task(name="unhurried.wake.webhooks", ignore_result=True, shared=False, bind=True)
+def webhooks(self: Task[Any, Any]) -> None:
     """Look for receivers that webhooks are due for: each gets a thread of its own."""
-    for receiver in notifier.webhooks().due():
-        wake(app, "webhook", NOTIFY_DUE_QUEUE, receiver)
+    with _look(self, "webhooks"):
+        for receiver in notifier.webhooks().due():
+            wake(app, "webhook", NOTIFY_DUE_QUEUE, receiver)
 
 
 @app.task(name="unhurried.wake.webhook", ignore_result=True, shared=False)
@@ -59,7 +80,8 @@ def webhook(receiver: str) -> None:
         _WAKE_COMPLETION()
 
 
-@app.task(name="unhurried.wake.upkeep", ignore_result=True, shared=False)
-def upkeep() -> None:
+@app.task(name="unhurried.wake.upkeep", ignore_result=True, shared=False, bind=True)
+def upkeep(self: Task[Any, Any]) -> None:
     """Sweep up what lost wake-ups leave behind."""
-    sweeper.upkeep(app).run()
+    with _look(self, "upkeep"):
+        sweeper.upkeep(app).run()

@@ -1,6 +1,8 @@
 """Pump until told to stop. An outage of Redis or of the ledger is waited out; nothing is lost."""
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import redis
@@ -17,13 +19,19 @@ _OUTAGE_MAX_S: Final = 15.0
 _ROUNDS_BETWEEN_RECOVERIES: Final = 100
 
 
-def run(pump: Pump, stop: threading.Event) -> None:
-    """Take messages in until `stop` is set."""
+def run(
+    pump: Pump,
+    stop: threading.Event,
+    *,
+    look: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
+    """Take messages in until `stop` is set; `look` stands around each round."""
     outage_s = _OUTAGE_FIRST_S
     rounds = 0
     while not stop.is_set():
         try:
-            taken = _round(pump, rounds)
+            with look():
+                taken = _round(pump, rounds)
         except (redis.RedisError, DBAPIError, OSError) as outage:
             tell("intake_waits", warning=True, reason=type(outage).__name__, wait_s=outage_s)
             stop.wait(outage_s)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -18,6 +20,12 @@ def _config(database_url: str) -> Config:
 def upgrade(database_url: str) -> None:
     """Apply every migration that is missing, in one transaction. May be repeated."""
     command.upgrade(_config(database_url), "head")
+
+
+def revisions(connection: Connection) -> tuple[str | None, str | None]:
+    """The revision that the database has, and the one that this code knows as the newest."""
+    has = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return has, ScriptDirectory(str(_MIGRATIONS)).get_current_head()
 
 
 def check(database_url: str) -> None:

@@ -58,13 +58,13 @@ _OF_READER: Final = f"""
 
 _COUNT = text(f"""
     {_NAMES}
-    SELECT reader.awaited_by, unread.count, unread.oldest_at, unread.completed_at, job.workload
+    SELECT reader.awaited_by, unread.results_count, unread.oldest_at, unread.completed_at, job.workload
     FROM reader CROSS JOIN LATERAL (
-      SELECT count(*) AS count, min(since_at) AS oldest_at, min(completed_at) AS completed_at,
+      SELECT count(*) AS results_count, min(since_at) AS oldest_at, min(completed_at) AS completed_at,
              (array_agg(job_id ORDER BY since_at))[1] AS job_id
       FROM ({_OF_READER}) AS one WHERE since_at IS NOT NULL AND NOT is_early
     ) AS unread LEFT JOIN job ON job.id = unread.job_id
-    WHERE unread.count > 0 ORDER BY unread.oldest_at
+    WHERE unread.results_count > 0 ORDER BY unread.oldest_at
 """)  # noqa: S608 - constants of this module
 
 _BATCHES = text(f"""
@@ -113,7 +113,7 @@ def read(connection: Connection, *, at: datetime, lifetime: timedelta) -> Sequen
         Unread(
             consumer=reader_name(row.awaited_by, known),
             workload=row.workload or _workload(row.awaited_by),
-            count=row.count,
+            count=row.results_count,
             oldest_at=row.oldest_at,
             expires_at=row.completed_at + lifetime,
         )

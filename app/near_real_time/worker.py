@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -81,16 +83,28 @@ class NearRealTime:
         #: When an account that has spent its limit is looked at again, by the monotonic clock.
         self._held_until_s: dict[Account, float] = {}
 
-    def run(self, stop: threading.Event) -> None:
-        """Answer until `stop` is set; calls under way are finished first.
+    def run(
+        self,
+        stop: threading.Event,
+        *,
+        look: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Answer until `stop` is set; calls under way are finished first. `look` stands around each look for
+        lost calls, the first of which comes at once.
 
         Raises what ended a thread: a process that answers less and less must not look alive.
         """
         with ThreadPoolExecutor(self._stamina.threads, "near-real-time") as pool:
             threads = [pool.submit(self._loop, stop) for _ in range(self._stamina.threads)]
-            while not stop.wait(_LOST_EVERY_S):
-                self._guarded(self.give_up_lost)
+            wait_s = 0.0
+            while not stop.wait(wait_s):
+                self._guarded(partial(self._look_for_lost, look))
                 _end_with(threads, stop)
+                wait_s = _LOST_EVERY_S
+
+    def _look_for_lost(self, look: Callable[[], AbstractContextManager[None]]) -> float:
+        with look():
+            return float(self.give_up_lost())
 
     def answer_one(self) -> float:
         """Answer one job; seconds until the next look is worth while, 0 for at once."""

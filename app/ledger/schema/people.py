@@ -50,6 +50,7 @@ notification = Table(
         "next_at",
         postgresql_where=text("state IN ('new', 'sending') AND receiver IS NULL"),
     ),
+    Index("ix_notification_job", "job_id", postgresql_where=text("job_id IS NOT NULL")),
     Index(
         "ix_notification_lost",
         "created_at",

@@ -19,6 +19,7 @@ _INDEXES = (
         "state = 'completed' AND awaited_by IS NOT NULL AND picked_up_at IS NULL",
     ),
     ("ix_ticket_follower", "ticket", ["follower_id"], "follower_id IS NOT NULL"),
+    ("ix_notification_job", "notification", ["job_id"], "job_id IS NOT NULL"),
     ("ix_notification_lost", "notification", ["created_at"], "state IN ('dead', 'unknown')"),
     ("ix_quarantine_at", "quarantine", ["at"], None),
     (

@@ -1,0 +1,64 @@
+"""Look things up for a person: lists, and one thing's timeline. Changes nothing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.ledger import engine as ledger
+from app.ledger import listing, timeline, unread
+from app.ledger.listing import JobFilter, JobLine
+from app.ledger.timeline import Candidate, Timeline
+from app.ledger.unread import UnreadResult
+
+#: A person waits so long for a list of a large ledger.
+_STATEMENT_TIMEOUT_MS: Final = 15_000
+
+
+class LedgerAwayError(Exception):
+    """The ledger does not answer, or not in time."""
+
+    def __init__(self, error: SQLAlchemyError) -> None:
+        cause = getattr(error, "orig", None) or error
+        super().__init__(f"the ledger cannot be read: {type(cause).__name__}")
+
+
+class Archive:
+    """Reads. Everything here raises LedgerAwayError where the ledger does not answer."""
+
+    def __init__(self, *, engine: Engine, result_lifetime: timedelta) -> None:
+        self._engine = engine
+        self._result_lifetime = result_lifetime
+
+    def jobs(self, wanted: JobFilter, *, limit: int) -> tuple[Sequence[JobLine], datetime]:
+        """Jobs that fit, and when that was."""
+        with self._reading() as connection:
+            return listing.jobs(connection, wanted, limit=limit), ledger.now(connection)
+
+    def unread(self, *, limit: int) -> tuple[Sequence[UnreadResult], datetime]:
+        """Results that nobody has picked up, and when that was."""
+        with self._reading() as connection:
+            now = ledger.now(connection)
+            found = unread.listed(connection, at=now, lifetime=self._result_lifetime, limit=limit)
+            return found, now
+
+    def named(self, name: str) -> Timeline | list[Candidate]:
+        """The timeline of what a name stands for; candidates where it stands for none or for several."""
+        with self._reading() as connection:
+            found = timeline.find(connection, name)
+            if len(found) != 1:
+                return found
+            of = timeline.of_job if found[0].kind == "job" else timeline.of_batch
+            return of(connection, found[0].id)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect().execution_options(postgresql_readonly=True) as connection:
+                connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}"))
+                yield connection
+        except SQLAlchemyError as error:
+            raise LedgerAwayError(error) from error
