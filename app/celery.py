@@ -7,8 +7,10 @@ never consumes, so that callbacks without a queue of their own go home.
 import os
 import threading
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, Final
 
+import click
 from celery import Celery
 from celery.signals import worker_shutting_down
 
@@ -169,3 +171,8 @@ def wake(built: Celery, name: str, queue: str, *where: str) -> None:
 
 log.configure(settings().log_level)
 app = build(settings())
+
+_click = click.get_current_context(silent=True)
+if _click is not None and _click.invoked_subcommand == "flower":
+    # By its name: Flower's part is above this floor, and nobody else needs it in memory.
+    import_module("app.flower").install()
