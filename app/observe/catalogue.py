@@ -89,6 +89,11 @@ SUMS: Final = (
     ),
     _counter("lines_unpriced", "provider model tier", "Billed lines whose price nobody knows."),
     _counter(
+        "results_expired_unread",
+        "tier",
+        "Results that Redis forgot before somebody picked them up.",
+    ),
+    _counter(
         "provider_requests",
         "provider operation reply",
         "Requests to providers, by what they said; a kill loses the last second's.",

@@ -7,14 +7,12 @@ from typing import Final, Protocol
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from app.ledger import expiring, measures, redelivery, tickets
+from app.ledger import expiring, redelivery, tickets
 from app.observe.log import tell
 from unhurried.contract import REDIS_LIFETIME_S
 
 #: What was published is remembered longer than anything is told again.
 _LONGER: Final = timedelta(days=1)
-#: Tallies are folded in pieces, so many in a round: a backlog of a million is gone in one.
-_FOLDS_MAX: Final = 100
 
 
 class Chords(Protocol):
@@ -36,12 +34,14 @@ class Upkeep:
         sweep_chords: Callable[[], int],
         sweep_direct_records: Callable[[], int],
         take_in_pick_ups: Callable[[], int],
+        count: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._chords = chords
         self._sweep_chords = sweep_chords
         self._sweep_direct_records = sweep_direct_records
         self._take_in_pick_ups = take_in_pick_ups
+        self._count = count
 
     def run(self) -> None:
         """One round of everything."""
@@ -56,7 +56,7 @@ class Upkeep:
         mended = self._sweep_chords()
         recorded = self._sweep_direct_records()
         picked_up = self._take_in_pick_ups()
-        self._fold()
+        self._count()
         tell(
             "swept",
             expired_count=expired,
@@ -66,10 +66,3 @@ class Upkeep:
             records_count=recorded,
             pick_ups_count=picked_up,
         )
-
-    def _fold(self) -> None:
-        """Until nothing is left to fold; what is left after so many pieces is there in the next round."""
-        for _ in range(_FOLDS_MAX):
-            with self._engine.begin() as connection:
-                if measures.fold(connection) < measures.FOLD_MAX:
-                    return

@@ -12,7 +12,7 @@ from sqlalchemy import (
     Text,
 )
 
-from app.ledger.schema.base import metadata
+from app.ledger.schema.base import at, metadata
 
 #: What one statement added, written by triggers in its own transaction. Rows are only appended, so that
 #: no two transactions wait for each other's counts; upkeep folds them into `measure`.
@@ -53,4 +53,12 @@ measured_model = Table(
     "measured_model",
     metadata,
     Column("model", Text, primary_key=True),
+)
+
+#: How far time has been looked at, by what is counted as it passes.
+measured_until = Table(
+    "measured_until",
+    metadata,
+    Column("name", Text, primary_key=True),
+    at("at", nullable=False),
 )

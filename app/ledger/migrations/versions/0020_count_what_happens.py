@@ -44,6 +44,12 @@ def _tables() -> None:
         sa.Column("model", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("model", name=op.f("pk_measured_model")),
     )
+    op.create_table(
+        "measured_until",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_measured_until")),
+    )
 
 
 def _columns(*, defaults: bool = True) -> list[sa.Column]:  # type: ignore[type-arg]
