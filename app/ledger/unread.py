@@ -17,7 +17,7 @@ from app.policy.standing import Unread
 #: Whoever awaits something: tasks, receivers and workloads that one look tells apart.
 READERS_MAX: Final = 500
 #: Results that are counted for each of them: so many, "or more".
-RESULTS_MAX: Final = 50_000
+RESULTS_MAX: Final = 10_000
 #: The same where batches are told by them.
 _RESULTS_OF_BATCHES_MAX: Final = 500
 _CONSUMERS_MAX: Final = 2000

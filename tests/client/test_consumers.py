@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -19,6 +19,7 @@ from unhurried import (
     consumes,
     messages,
 )
+from unhurried.picking_up import taken
 from unhurried.readers import PICK_UPS_KEY, PickUp, latest_key, reply_key
 
 SAY: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": []}
@@ -38,9 +39,48 @@ def a_failure() -> dict[str, Any]:
 
 
 def pick_ups(client: redis.Redis) -> list[PickUp]:
-    """What readers have noted."""
+    """What readers have noted to have read."""
+    return [note for note in notes(client) if note.result_ids or note.run_id]
+
+
+def notes(client: redis.Redis) -> list[PickUp]:
+    """All that readers have noted."""
     entries: Any = client.xrange(PICK_UPS_KEY)
     return [PickUp.model_validate_json(fields[b"pick_up"]) for _, fields in entries]
+
+
+def test_a_consumer_is_known_before_it_reads(caller: Celery, redis_client: redis.Redis) -> None:
+    """The first call that a process publishes names its consumers, and the function of each; once."""
+
+    @caller.task(shared=False)
+    @consumes("tagging", name="early-bird", max_staleness="1h", owner="growth")
+    def report(results: Results) -> int:
+        return len(results)
+
+    for _ in range(2):
+        messages.delay(**SAY, tier="batch", workload="tagging")
+
+    (said,) = (
+        note.consumer
+        for note in notes(redis_client)
+        if note.consumer is not None and note.consumer.name == "early-bird"
+    )
+    assert ("tagging", "growth") == (said.workload, said.owner)
+    assert said.task is not None
+    assert said.task.endswith("report")
+    assert [] == pick_ups(redis_client)
+
+
+def test_what_a_plain_task_was_given_is_told_by_its_ids() -> None:
+    """A result, a list with an error among it, the end of a run; anything else is nothing."""
+    one, two = a_result(), a_result()
+    run_id = uuid4()
+    ids = [UUID(str(each["result_id"])) for each in (one, two)]
+
+    assert (ids[:1], None) == taken(one)
+    assert (ids, None) == taken([one, a_failure(), two])
+    assert ([], run_id) == taken({"schema": 1, "run": str(run_id), "jobs": 2, "failed": 0})
+    assert [([], None)] * 4 == [taken(each) for each in (None, 7, {"output": "x"}, ["a", {}])]
 
 
 def test_a_consumer_gets_results_whatever_arrives(
