@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     exporter_address: str = "127.0.0.1"
     exporter_port: Annotated[int, Field(ge=0, le=65535)] = 9464
     #: How often the exporter, and Flower, read the ledger; a scrape never does.
-    metrics_every_s: Seconds = 15
+    metrics_every_s: Annotated[float, Field(gt=0, le=300)] = 15
     #: Whether requests to providers are counted, by operation and reply; a row a second and process.
     count_requests: bool = True
     #: Whether Flower's own `/metrics` shows ours as well.

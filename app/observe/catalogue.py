@@ -124,7 +124,11 @@ GAUGES: Final = (
         "batch_due_margin_seconds", "provider", "Least time left to a due time; negative: missed."
     ),
     _gauge("batch_last_look_timestamp_seconds", "provider", "Last good look at the stalest batch."),
-    _gauge("queue_depth", "tier", "Jobs that are ready and that no provider has taken."),
+    _gauge(
+        "queue_depth",
+        "tier",
+        "Jobs that are ready and that no provider has taken; `sync` waits in Redis alone.",
+    ),
     _gauge("queue_oldest_age_seconds", "tier", "How long the oldest of them has waited; 0: none."),
     _gauge("unadmitted", "", "Messages that callers have published and that are in Redis alone."),
     _gauge("results_unread", "", "Results that somebody awaits and nobody has picked up."),
@@ -136,6 +140,7 @@ GAUGES: Final = (
     _gauge("linger_seconds", "", "The setting: how long a short pack waits for company."),
     _gauge("pick_up_within_seconds", "", "The setting: how soon results are to be picked up."),
     _gauge("poll_interval_seconds", "", "The setting: the longest between two looks at a batch."),
+    _gauge("metrics_interval_seconds", "", "The setting: how often the ledger is read for this."),
 )
 
 #: Of whoever answers the scrape.

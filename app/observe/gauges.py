@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from app.observe.catalogue import PROVIDERS
 from app.policy.classify import classify
@@ -17,6 +17,9 @@ from unhurried.contract import Tier
 Labels = tuple[str, ...]
 #: By the metric's name, then by labels.
 Gauges = Mapping[str, Mapping[Labels, float]]
+
+#: A direct call waits in Celery's own queue: Flower's broker page has its length.
+_QUEUED: Final = (Tier.NEAR_REAL_TIME, Tier.BATCH)
 
 _T = TypeVar("_T")
 
@@ -79,13 +82,13 @@ def _running(standing: Standing, now: datetime) -> Gauges:
 
 
 def _queues(standing: Standing, now: datetime) -> Gauges:
-    depth = dict.fromkeys(Tier, 0)
+    depth = dict.fromkeys(_QUEUED, 0)
     for queue in standing.queues:
-        depth[queue.tier] += queue.waiting_count
+        depth[queue.tier] = depth.get(queue.tier, 0) + queue.waiting_count
     oldest = _first(standing.queues, lambda one: str(one.tier), lambda one: one.oldest_at)
     return {
         "queue_depth": {(str(tier),): float(count) for tier, count in depth.items()},
-        "queue_oldest_age_seconds": _ages(oldest, map(str, Tier), now),
+        "queue_oldest_age_seconds": _ages(oldest, map(str, _QUEUED), now),
         "unadmitted": {(): float(standing.admission.unadmitted_count)},
     }
 

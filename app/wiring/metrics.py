@@ -46,4 +46,5 @@ def _settings() -> Gauges:
         "linger_seconds": {(): config.linger_s},
         "pick_up_within_seconds": {(): config.pick_up_within_s},
         "poll_interval_seconds": {(): config.poll_max_s},
+        "metrics_interval_seconds": {(): config.metrics_every_s},
     }

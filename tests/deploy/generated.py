@@ -7,6 +7,7 @@ from collections import defaultdict
 from itertools import groupby
 from typing import Any, Final
 
+from app.observe.gauges import Gauges
 from app.observe.metrics import LedgerCollector
 from app.observe.reading import Reading, Seen
 from app.policy.classify import classify
@@ -47,7 +48,8 @@ def a_test(name: str, timeline: Timeline) -> dict[str, Any]:
 
 def _series(timeline: Timeline) -> dict[str, list[str]]:
     monitor = _Told()
-    collector = LedgerCollector(monitor, limits=LIMITS, settings={}, version="0")
+    settings: Gauges = {"metrics_interval_seconds": {(): 15.0}}
+    collector = LedgerCollector(monitor, limits=LIMITS, settings=settings, version="0")
     used = names((DEPLOY / "alerts.yml").read_text("utf-8"))
     found: dict[str, list[str]] = defaultdict(lambda: [_NONE] * (timeline.minutes + 1))
     for minute in range(timeline.minutes + 1):

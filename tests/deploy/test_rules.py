@@ -62,7 +62,7 @@ MUTATIONS = {
     ),
     "an exporter that is gone is nothing": ("absent(unhurried_monitor_up)", "vector(0) == 1"),
     "an exporter that reads nothing is nothing": ("or max(unhurried_monitor_up) == 0", ""),
-    "an exporter that hangs is nothing": ("> 180", "> 180000"),
+    "an exporter that hangs is nothing": ("> 60 + 4 *", "> 60000 + 4 *"),
     "a ledger that is down is two pages": (
         'unless on () (unhurried:findings{finding="ledger_unreachable"} > 0)',
         "",

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from math import inf
 from threading import Thread
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.observe import catalogue, endpoint
 from app.observe.catalogue import Kind
+from app.observe.gauges import Gauges
 from app.observe.metrics import LedgerCollector
 from app.observe.monitor import Periodic
 from app.observe.reading import Reading, Seen, Sum
@@ -39,7 +39,7 @@ class Told:
 
 def registry(seen: Seen) -> CollectorRegistry:
     found = CollectorRegistry()
-    settings = {"linger_seconds": {(): 300.0}}
+    settings: Gauges = {"linger_seconds": {(): 300.0}}
     found.register(LedgerCollector(Told(seen), limits=LIMITS, settings=settings, version="1.2"))
     return found
 
@@ -58,8 +58,10 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[f"unhurried_{name}", tuple(sorted(labels.items()))]
 
 
-def a_sum(name: str, *labels: str, le: float = inf, count: int = 1, **rest: Any) -> Sum:
-    return Sum(name=name, labels=labels, le=le, count=count, **{"model": "", "total": 0.0} | rest)
+def a_sum(
+    name: str, *labels: str, le: float = inf, count: int = 1, model: str = "", total: float = 0
+) -> Sum:
+    return Sum(name=name, labels=labels, le=le, count=count, model=model, total=total)
 
 
 def a_reading(*sums: Sum, standing: Standing | None = None) -> Reading:
