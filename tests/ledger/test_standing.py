@@ -283,7 +283,12 @@ def test_a_chord_counts_from_its_body(engine: Engine) -> None:
     """
     Parts that have ended while others go on are nobody's to read yet.
     """
-    part = {"follower": "tasks.body", "follower_id": "body-1", "in_chord": True, "group_id": "g"}
+    part: dict[str, Any] = {
+        "follower": "tasks.body",
+        "follower_id": "body-1",
+        "in_chord": True,
+        "group_id": "g",
+    }
     job_ids = answered(engine, a_call("part-1", **part), a_call("part-2", **part))
     assert {} == unread(engine)
     with engine.begin() as connection:

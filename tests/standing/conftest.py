@@ -66,12 +66,13 @@ class Desk:
     def await_code(self, code: int, *, within_s: float, what: str) -> Answer:
         """Ask for the status until it ends so."""
 
+        last: Answer | None = None
+
         def asked() -> Answer | None:
             nonlocal last
             last = self.type("status", "--json")
             return last if last.code == code else None
 
-        last: Answer | None = None
         try:
             return wait_until(asked, within_s=within_s, what=what)
         except AssertionError as late:

@@ -150,10 +150,12 @@ def test_one_timeline_from_the_call_site_to_the_pick_up(desk: Desk) -> None:
     ]
     assert "batch" == desk.type("show", row[0], "--json").json["kind"]
     told = [one["what"] for one in by_task["entries"]]
-    story = ("published", "admitted", "packed", "intent recorded", "accepted", "answer settled")
-    story += ("completed", "follower published", "picked up", "read")
+    story = (
+        *("published", "admitted", "packed", "intent recorded", "accepted", "answer settled"),
+        *("completed", "follower published", "picked up", "read"),
+    )
     assert [one for one in story if one not in told] == []
-    assert "leaving:" in by_task["entries"][told.index("published")]["detail"]
+    assert "script at __main__:" in by_task["entries"][told.index("published")]["detail"]
     moments = [one["at"] for one in by_task["entries"]]
     assert sorted(moments) == moments
     assert CANARY not in json.dumps(by_task)
