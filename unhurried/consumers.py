@@ -65,10 +65,10 @@ def declared(name: str) -> Declaration:
     return _declared[name]
 
 
-def announce(app: Celery) -> None:
+def announce(app: Celery | None = None) -> None:
     """Let the service know of consumers before they first read; once a process for each of them."""
-    fresh = set(_declared.values()) - _announced
-    if fresh and pick_ups.announce(app, sorted(fresh, key=lambda one: one.name)):
+    fresh = sorted(set(_declared.values()) - _announced, key=lambda one: one.name)
+    if fresh and pick_ups.announce(app or bound_app(), fresh):
         _announced.update(fresh)
 
 

@@ -55,4 +55,4 @@ def _succeeded(sender: Any = None, **_: Any) -> None:
 @signals.worker_ready.connect(weak=False)
 def _ready(**_: Any) -> None:
     """Consumers are known before they first read."""
-    consumers.announce(bound_app())
+    consumers.announce()

@@ -89,8 +89,7 @@ class NearRealTime:
         *,
         look: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Answer until `stop` is set; calls under way are finished first. `look` stands around each look for
-        lost calls, the first of which comes at once.
+        """Answer until `stop` is set; calls under way are finished first. `look` stands around looks for lost ones.
 
         Raises what ended a thread: a process that answers less and less must not look alive.
         """

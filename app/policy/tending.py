@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from app.policy.awaiting import WEBHOOK
 from app.policy.findings import Finding, FindingName, Severity, counted, spoken
 from app.policy.queueing import is_backed_up, waits_in_vain
 from app.policy.spending import dollars
@@ -91,7 +92,7 @@ def _unread(unread: Unread, now: datetime) -> Finding:
             f"{counted(unread.count, 'result')} for {unread.consumer}{_of(unread)}: ready, and not picked up; the "
             f"oldest for {spoken(now - unread.oldest_at)}"
         ),
-        remedy=f"start the worker of {unread.consumer}, or look at its log: the answers are there and paid for",
+        remedy=f"{_who(unread)}, or look at its log: the answers are there and paid for",
         consumer=unread.consumer,
         workload=unread.workload,
         count=unread.count,
@@ -105,14 +106,18 @@ def _expiring(unread: Unread, now: datetime) -> Finding:
         name=FindingName.RESULTS_EXPIRING,
         severity=Severity.STUCK,
         sentence=f"results for {unread.consumer}{_of(unread)} are unread and leave Redis {when}",
-        remedy=(
-            f"start the worker of {unread.consumer} now; the ledger keeps the answers, and a read brings "
-            "one back"
-        ),
+        remedy=(f"{_who(unread)} now; the ledger keeps the answers, and a read brings one back"),
         consumer=unread.consumer,
         workload=unread.workload,
         count=unread.count,
     )
+
+
+def _who(unread: Unread) -> str:
+    """What gets results read."""
+    if unread.consumer.startswith(WEBHOOK):
+        return f"mend the receiver {unread.consumer.removeprefix(WEBHOOK)}"
+    return f"start the worker of {unread.consumer}"
 
 
 def _of(unread: Unread) -> str:
