@@ -185,6 +185,20 @@ def test_a_batch_is_measured_from_filling_to_collecting(watched: Engine) -> None
     assert {60.0: 1} == bounds(watched, "batch_collect_duration_seconds")
 
 
+def test_a_batch_that_never_said_when_it_ended_is_counted_and_not_timed(watched: Engine) -> None:
+    """
+    No figure stands in the way of what it counts.
+    """
+    submission, _ = a_batch(watched, 1)
+    with watched.begin() as connection:
+        accept(connection, submission.id)
+        assert submissions.close(connection, submission, at=NOW + timedelta(hours=1))
+    fold(watched)
+
+    assert {("anthropic", "collected", "claude-haiku-4-5"): 1} == counted(watched, "batches_ended")
+    assert {} == bounds(watched, "batch_processing_duration_seconds")
+
+
 def charge(line: str, *, nano_usd: int | None, model: str = "claude-haiku-4-5") -> Charge:
     return Charge(
         source="batch:b",

@@ -182,7 +182,7 @@ def _jobs() -> None:
         UNION ALL
         SELECT 'job_end_to_end_seconds', ARRAY[tier], '', tier_le(tier, whole_s), count(*),
                sum(whole_s)::numeric
-        FROM arrived WHERE ended GROUP BY tier, 4
+        FROM arrived WHERE ended AND whole_s IS NOT NULL GROUP BY tier, 4
         """,
     )
     op.execute("""
@@ -267,7 +267,7 @@ def _submissions() -> None:
           ELSIF NEW.state IN ('collected', 'rejected', 'absent', 'void') THEN
             INSERT INTO tally (name, labels, model, count)
             VALUES ('batches_ended', ARRAY[NEW.provider, NEW.state], of_pack.model, 1);
-            IF NEW.state = 'collected' AND ran_s IS NOT NULL THEN
+            IF NEW.state = 'collected' AND ran_s + fetched_s IS NOT NULL THEN
               INSERT INTO tally (name, labels, model, le, count, total) VALUES
                 ('batch_processing_duration_seconds', ARRAY[NEW.provider], of_pack.model,
                  hours_le(ran_s), 1, ran_s::numeric),
