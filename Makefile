@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 CALLERS := --exclude '^tests/.*/caller/'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all soak test-faults test-sdk check bench memory lock clean
+.PHONY: help setup demo up test test-all test-ops soak test-faults test-sdk check bench memory lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,12 +28,17 @@ demo: $(READY) ## The whole road on this machine, on real documents, without a k
 up: $(READY) ## Run the service here; SIM=1 simulates the providers and catches mail
 	@$(BIN)/python -m dev.up
 
-test: $(READY) ## Run the tests, without those marked full
-	$(BIN)/python -m pytest -m "not full" $(TESTS)
+test: $(READY) ## Run the tests, without those marked full or ops
+	$(BIN)/python -m pytest -m "not full and not ops" $(TESTS)
 
-test-all: $(READY) ## Run every test, and 6,000 simulated schedules
-	$(BIN)/python -m pytest $(TESTS)
+test-all: $(READY) ## Run every test but those marked ops, and 6,000 simulated schedules
+	$(BIN)/python -m pytest -m "not ops" $(TESTS)
 	$(BIN)/python -m tests.simulation full
+
+test-ops: $(READY) ## Run the tests marked ops: Prometheus over our alerts, pages in a browser
+	@for one in chromium prometheus promtool; do command -v $$one >/dev/null || \
+	  { echo "No $$one on PATH: apt-get install chromium prometheus" >&2; exit 1; }; done
+	$(BIN)/python -m pytest -m ops $(TESTS)
 
 soak: $(READY) ## Simulate for HOURS (8), from SEED on; REPLAY=seed prints one schedule again
 	@$(BIN)/python -m tests.simulation $(if $(REPLAY),replay --seed $(REPLAY),soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1))

@@ -7,8 +7,10 @@ never consumes, so that callbacks without a queue of their own go home.
 import os
 import threading
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, Final
 
+import click
 from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 
@@ -192,3 +194,8 @@ log.configure(settings().log_level, settings().log_format)
 if settings().log_format == "json":
     setup_logging.connect(_keep_lines, weak=False)
 app = build(settings())
+
+_click = click.get_current_context(silent=True)
+if _click is not None and _click.invoked_subcommand == "flower":
+    # By its name: Flower's part is above this floor, and nobody else needs it in memory.
+    import_module("app.flower").install()

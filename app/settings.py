@@ -169,6 +169,17 @@ class Settings(BaseSettings):
     webhook_hosts_allowed: tuple[str, ...] = ()
     webhook_attempts_max: Annotated[int, Field(ge=1, le=20)] = 10
 
+    # Metrics
+    #: Where the exporter listens. It asks for no password: leave it on loopback, or behind something.
+    exporter_address: str = "127.0.0.1"
+    exporter_port: Annotated[int, Field(ge=0, le=65535)] = 9464
+    #: How often the exporter, and Flower, read the ledger; a scrape never does.
+    metrics_every_s: Annotated[float, Field(gt=0, le=300)] = 15
+    #: Whether requests to providers are counted, by operation and reply; a row a second and process.
+    count_requests: bool = True
+    #: Whether Flower's own `/metrics` shows ours as well.
+    flower_metrics: bool = True
+
     #: How long a process that is told to end finishes what it does; then it ends as if it were killed, and
     #: whoever comes next finds the rest. Less than the supervisor's patience.
     drain_s: Annotated[float, Field(gt=0, le=3600)] = 25

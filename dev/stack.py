@@ -28,6 +28,7 @@ _READY_WORDS: Final = {
     "intake": "intake_ready",
     "near_real_time": "near_real_time_ready",
     "beat": "beat: Starting",
+    "exporter": "exporter_ready",
 }
 _WORKER_READY: Final = " ready."
 
@@ -90,7 +91,8 @@ class Stack:
             self._start_simulator()
         if self.mail:
             self._start_mail_sink()
-        self.variables.setdefault("UNHURRIED_FLOWER_PORT", str(free_port()))
+        for one in ("FLOWER", "EXPORTER"):
+            self.variables.setdefault(f"UNHURRIED_{one}_PORT", str(free_port()))
         self._migrate()
         commands = procfile()
         wanted = list(commands) if self.processes is None else list(self.processes)
@@ -175,6 +177,11 @@ class Stack:
     def flower_url(self) -> str:
         """Where Flower is."""
         return f"http://127.0.0.1:{self.variables['UNHURRIED_FLOWER_PORT']}"
+
+    @property
+    def exporter_url(self) -> str:
+        """Where the exporter is."""
+        return f"http://127.0.0.1:{self.variables['UNHURRIED_EXPORTER_PORT']}"
 
     def _serves(self, name: str) -> bool:
         if name == "flower":

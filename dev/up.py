@@ -18,6 +18,7 @@ from dev.stack import ROOT, Stack
 
 DIRECTORY: Final = ROOT / ".run"
 _FLOWER_PORT: Final = "5555"
+_EXPORTER_PORT: Final = "9464"
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
         "UNHURRIED_FLOWER_PORT": os.environ.get("UNHURRIED_FLOWER_PORT", _FLOWER_PORT),
+        "UNHURRIED_EXPORTER_PORT": os.environ.get("UNHURRIED_EXPORTER_PORT", _EXPORTER_PORT),
     }
     if simulated:
         # What receives webhooks in development is on the same machine.
@@ -60,6 +62,7 @@ def _say(stack: Stack, *, simulated: bool) -> None:
         if f"UNHURRIED_{name}" not in os.environ:
             print(f"{label:<8} {stack.variables[f'UNHURRIED_{name}']}")
     print(f"{'Flower':<8} {stack.flower_url}")
+    print(f"{'Metrics':<8} {stack.exporter_url}/metrics")
     if simulated:
         print(f"{'Models':<8} {stack.simulator_url} (simulated)")
         print(f"{'Mail':<8} {stack.mails}")

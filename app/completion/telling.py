@@ -12,7 +12,7 @@ from app.ledger.tickets import ReadyTicket
 from app.observe.quiet import described
 from app.observe.task_events import Told
 from app.policy import task_events, tracing
-from app.policy.ends import End, Failure, Value
+from app.policy.ends import End, Failure, Revoked, Value
 from app.policy.lifecycle import JobState
 from app.policy.task_events import About, TaskEvent
 from app.policy.tracing import Span
@@ -100,6 +100,8 @@ def _event(one: Ended) -> TaskEvent:
             return task_events.succeeded(about, ended_at=ended_at, result=_result(one))
         case Failure(error):
             return task_events.failed(about, ended_at=ended_at, error=described(failure(error)))
+        case Revoked():
+            return task_events.revoked(about)
 
 
 def _result(one: Ended) -> str:

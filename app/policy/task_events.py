@@ -17,6 +17,7 @@ NO_ARGUMENTS: Final = "-"
 ADMITTED_EVENT: Final = f"task-{ADMITTED_STATE.lower()}"
 SUCCEEDED_EVENT: Final = "task-succeeded"
 FAILED_EVENT: Final = "task-failed"
+REVOKED_EVENT: Final = "task-revoked"
 #: A caller may write anything where the model is named.
 _MODEL_CHARACTERS_MAX: Final = 100
 
@@ -70,6 +71,12 @@ def failed(about: About, *, ended_at: datetime, error: str) -> TaskEvent:
         "traceback": None,
     }
     return TaskEvent(type=FAILED_EVENT, task_id=about.task_id, fields={**_common(about), **fields})
+
+
+def revoked(about: About) -> TaskEvent:
+    """It was revoked, by whoever asked for it; nothing of ours is terminated for it."""
+    fields = {"terminated": False, "signum": None, "expired": False}
+    return TaskEvent(type=REVOKED_EVENT, task_id=about.task_id, fields={**_common(about), **fields})
 
 
 def runtime_s(about: About, ended_at: datetime) -> float:

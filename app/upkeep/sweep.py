@@ -34,12 +34,14 @@ class Upkeep:
         sweep_chords: Callable[[], int],
         sweep_direct_records: Callable[[], int],
         take_in_pick_ups: Callable[[], int],
+        count: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._chords = chords
         self._sweep_chords = sweep_chords
         self._sweep_direct_records = sweep_direct_records
         self._take_in_pick_ups = take_in_pick_ups
+        self._count = count
 
     def run(self) -> None:
         """One round of everything."""
@@ -61,6 +63,7 @@ class Upkeep:
             tell("expired", warning=True, jobs_count=expired)
         if picked_up:
             tell("picked_up", results_count=picked_up)
+        self._count()
         tell(
             "swept",
             expired_count=expired,

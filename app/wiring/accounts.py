@@ -11,9 +11,11 @@ from pydantic import SecretStr
 from app.accounts import DEFAULT, Account
 from app.keys import Key, KeyFile, given
 from app.policy.spending import DailyLimits
+from app.providers.counted import Counted
 from app.providers.limits import Limits
 from app.providers.port import Provider
 from app.settings import RateLimit, Settings, settings
+from app.wiring.counting import requests
 from app.wiring.stores import client
 
 
@@ -49,7 +51,13 @@ def providers() -> Mapping[tuple[str, str], Provider]:
 
 
 def _provider(name: str, key: Key, **options: Any) -> Provider:
-    """One account's adapter. SDKs are imported here, not before: each is 70 MB."""
+    """One account's adapter, whose requests are counted."""
+    adapter = _adapter(name, key, **options)
+    return Counted(adapter, requests()) if settings().count_requests else adapter
+
+
+def _adapter(name: str, key: Key, **options: Any) -> Provider:
+    """SDKs are imported here, not before: each is 70 MB."""
     if name == "anthropic":
         from app.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 

@@ -1,10 +1,12 @@
 """Upkeep: sweeps."""
 
+from datetime import timedelta
 from functools import cache, partial
 
 from celery import Celery
 
 from app.settings import settings
+from app.upkeep.counting import Counting
 from app.upkeep.pick_ups import PickUps
 from app.upkeep.sweep import Upkeep
 from app.wiring.completion import chords, redis_loss
@@ -24,4 +26,8 @@ def upkeep(app: Celery) -> Upkeep:
         take_in_pick_ups=PickUps(
             engine=engine(), client=client(), key_prefix=settings().redis_key_prefix
         ).take_in,
+        count=Counting(
+            engine=engine(),
+            result_lifetime=timedelta(seconds=settings().result_lifetime_s),
+        ).run,
     )

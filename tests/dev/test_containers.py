@@ -78,10 +78,10 @@ def test_nothing_of_ours_has_rights() -> None:
 
 
 def test_only_loopback_is_published() -> None:
-    """Flower, Redis and the mail catcher ask for no password."""
+    """Flower, the exporter, Redis and the mail catcher ask for no password."""
     published = [port for one in _services().values() for port in one.get("ports", [])]
 
-    assert len(published) == 3
+    assert len(published) == 4
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 

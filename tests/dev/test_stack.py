@@ -19,6 +19,7 @@ _NAMES = [
     "notifier",
     "beat",
     "flower",
+    "exporter",
 ]
 
 

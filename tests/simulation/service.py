@@ -33,6 +33,7 @@ from app.policy.packing import Limits, Patience
 from app.policy.rules import Rules
 from app.providers.attached import Attached
 from app.providers.port import Provider
+from app.upkeep.counting import Counting
 from app.upkeep.sweep import Upkeep
 from tests.simulation.callers import Callers, Mailbox
 from tests.simulation.canvas import APP
@@ -222,6 +223,7 @@ class Service:
             sweep_chords=partial(chords.sweep, remembers=redis_loss.remembers),
             sweep_direct_records=_none,
             take_in_pick_ups=_none,
+            count=Counting(engine=self.engine, result_lifetime=timedelta(days=8)).run,
         )
         return _in_turn(redis_loss.run, upkeep.run)
 

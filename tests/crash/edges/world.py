@@ -30,6 +30,8 @@ SPEED: Final = "20000"
 #: Hours in tenths of seconds; a create that was not answered is lost after less than three.
 SPANS: Final = {
     "UNHURRIED_LINGER_S": "0",
+    # Written by a thread of its own, at moments that no step decides.
+    "UNHURRIED_COUNT_REQUESTS": "false",
     "UNHURRIED_CONNECT_TIMEOUT_S": "0.3",
     "UNHURRIED_CREATE_TIMEOUT_S": "0.5",
     "UNHURRIED_SEND_TTL_S": "2.5",
