@@ -84,11 +84,13 @@ def _functions() -> None:
         CREATE FUNCTION tier_le(tier text, value float8) RETURNS float8 LANGUAGE sql IMMUTABLE
         AS $$ SELECT CASE WHEN tier = 'batch' THEN hours_le(value) ELSE seconds_le(value) END $$
     """)
-    # Clocks of providers and callers may be ahead of ours; no span is negative.
+    # Clocks of providers and callers may be ahead of ours; no span is negative. Of a moment
+    # that nobody knows there is none: `greatest` would make it 0.
     op.execute("""
         CREATE FUNCTION measure_s(began timestamptz, ended timestamptz) RETURNS float8
         LANGUAGE sql IMMUTABLE AS $$
-          SELECT greatest(extract(epoch FROM ended - began)::float8, 0)
+          SELECT CASE WHEN ended >= began THEN extract(epoch FROM ended - began)::float8
+                 WHEN ended < began THEN 0 END
         $$
     """)
     # By the text, not as JSON: a provider's own words beside the counts may hold what PostgreSQL's JSON
