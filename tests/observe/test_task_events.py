@@ -52,8 +52,8 @@ def _capture(receiver: Any) -> None:
 
 def _listeners(app: Celery) -> int:
     with app.connection_for_read() as connection:
-        client: Any = connection.default_channel.client
-        patterns: int = client.pubsub_numpat()
+        channel: Any = connection.default_channel
+        patterns: int = channel.client.pubsub_numpat()
     return patterns
 
 
@@ -106,17 +106,15 @@ def test_a_worker_without_another_voice_has_heartbeats(app: Celery) -> None:
 
 def test_a_flood_is_a_sample(app: Celery) -> None:
     """
-    Of fifty thousand at once as many arrive as may wait, no faster than was allowed.
+    Of fifty thousand at once as many arrive as may wait, and as are sent meanwhile.
     """
     with hearing(app) as heard, sending(app, per_s=200, waiting_max=300) as sender:
         began = time.monotonic()
         sender.send(map(event, range(50_000)))
-        assert time.monotonic() - began < 5
-        wait_until(heard_all(heard, 300), within_s=10, what="the sample")
-        took_s = time.monotonic() - began
+        sent_s = time.monotonic() - began
+        wait_until(heard_all(heard, 300), within_s=30, what="the sample")
 
-    assert 300 == len(tasks(heard))
-    assert took_s > 1
+    assert 300 <= len(tasks(heard)) <= 300 + 200 * (sent_s + 1)
 
 
 def test_a_redis_that_is_away_holds_nobody_up() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,35 +57,30 @@ def callers_flower(caller: Caller) -> Flower:
 @pytest.fixture(scope="module")
 def seen(stack: Stack, caller: Caller, flower: Flower, callers_flower: Flower) -> Seen:
     """Calls are published while nothing is packed, and looked at; then the packer goes on."""
-    for one in (flower, callers_flower):
-        wait_until(
-            lambda one=one: {"intake", "completer"} <= {name(row) for row in one.workers()},
-            within_s=60,
-            what="Flower to hear of the workers",
-        )
+    both = (flower, callers_flower)
+    for one in both:
+        wait_until(partial(knows_ours, one), within_s=60, what="Flower to hear of the workers")
     packer = stack.process("packer")
     os.kill(packer.pid, signal.SIGSTOP)
     try:
         ids = published(caller)
-        parked = [
-            wait_until(
-                lambda one=one: shown(one, ids, PARKED, {"ADMITTED"}),
-                within_s=30,
-                what="parked tasks",
-            )
-            for one in (flower, callers_flower)
-        ]
+        parked = [awaited(one, ids, PARKED, {"ADMITTED"}) for one in both]
     finally:
         os.kill(packer.pid, signal.SIGCONT)
-    ended = [
-        wait_until(
-            lambda one=one: shown(one, ids, ENDED, {"SUCCESS", "FAILURE"}),
-            within_s=90,
-            what="ended tasks",
-        )
-        for one in (flower, callers_flower)
-    ]
-    return Seen(ids, *parked, *ended, flower)
+    ended = [awaited(one, ids, ENDED, {"SUCCESS", "FAILURE"}) for one in both]
+    return Seen(ids, parked[0], parked[1], ended[0], ended[1], flower)
+
+
+def knows_ours(flower: Flower) -> bool:
+    """Whether it has heard of those who will tell it."""
+    return {"intake", "completer"} <= {name(row) for row in flower.workers()}
+
+
+def awaited(flower: Flower, ids: dict[str, str], names: set[str], states: set[str]) -> Tasks:
+    """What it has of our tasks, once it has those."""
+    return wait_until(
+        partial(shown, flower, ids, names, states), within_s=90, what=f"tasks in {sorted(states)}"
+    )
 
 
 def published(caller: Caller) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What Flower is told of a ticket."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from celery.events.state import State
 from hypothesis import given
@@ -26,9 +27,9 @@ def about(**other: object) -> About:
     return About(**{**fields, **other})  # type: ignore[arg-type]
 
 
-def shown(*events: TaskEvent) -> State:
+def shown(*events: TaskEvent) -> Any:
     """What Celery's own state makes of the events, in this order."""
-    state = State()
+    state: Any = State()
     for clock, event in enumerate(events, 1):
         common = {"hostname": "intake@here", "timestamp": 0, "local_received": 0, "clock": clock}
         state.event({"type": event.type, "uuid": event.task_id, **common, **event.fields})
