@@ -64,16 +64,21 @@ def honour(connection: Connection, task_ids: Sequence[str], *, at: datetime) -> 
     )
     for run_id in own.scalars():
         runs.cancel(connection, UUID(run_id), at=at)
+    # Jobs before their tickets, as everybody who settles takes them: none waits for the other.
+    connection.execute(
+        text("""
+            SELECT id FROM job WHERE id IN (SELECT job_id FROM ticket WHERE task_id = ANY(:ids))
+            ORDER BY id FOR UPDATE
+        """),
+        {"ids": list(task_ids)},
+    )
     job_ids = tickets.let_go(connection, task_ids, ended_with(REVOKED, REVOKED), at=at)
     _drop_unawaited(connection, job_ids, at)
     return len(job_ids)
 
 
 def _drop_unawaited(connection: Connection, job_ids: Sequence[UUID], at: datetime) -> None:
-    connection.execute(
-        text("SELECT id FROM job WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE"),
-        {"ids": list(job_ids)},
-    )
+    """End held jobs that no task waits for any more."""
     # A statement of its own: a ticket that came before the rows could be held is seen by it.
     rows = connection.execute(
         text("""

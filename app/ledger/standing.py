@@ -73,7 +73,9 @@ def of(
 def _paused(connection: Connection) -> list[Paused]:
     rows = connection.execute(
         text("""
-            SELECT provider, account, model, paused_at, pause_reason AS reason FROM lane
+            SELECT provider, account, model, paused_at, pause_reason AS reason,
+                   paused_by IS NOT NULL AS by_person
+            FROM lane
             WHERE paused_at IS NOT NULL ORDER BY paused_at LIMIT :limit
         """),
         {"limit": _ROWS_MAX},

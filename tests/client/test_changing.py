@@ -23,7 +23,8 @@ SAY: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": []}
 
 def asked(client: redis.Redis) -> Change:
     """The one command that was sent."""
-    (raw,) = client.lrange(CONTROL_QUEUE, 0, -1)
+    lying: Any = client.lrange(CONTROL_QUEUE, 0, -1)
+    (raw,) = lying
     message = json.loads(raw)
     assert CHANGE_TASK == message["headers"]["task"]
     _, kwargs, _ = json.loads(base64.b64decode(message["body"]))

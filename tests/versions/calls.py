@@ -21,7 +21,7 @@ from unhurried.contract import CONTRACT_VERSION, JobOptions
 from unhurried.readers import Reply
 
 #: What each question is told by whoever has nothing.
-REPLIES: Final = {"results": '{"results": [], "more": false}', "in_flight": "{}"}
+REPLIES: Final = {"results": '{"results": [], "more": false}', "in_flight": "{}", "change": "{}"}
 WORKLOADS: Final = Path(__file__).parents[1] / "road" / "workloads.toml"
 
 

@@ -14,6 +14,7 @@ from tests.versions import lying
 from unhurried import messages
 from unhurried.contract import CONTROL_QUEUE
 from unhurried.errors import UnhurriedError
+from unhurried.jobs import Job
 from unhurried.readers import latest_key, reply_key
 from unhurried.run_wire import run_key
 
@@ -47,6 +48,8 @@ def questions() -> dict[str, Question]:
         from unhurried import in_flight  # noqa: F401, PLC0415 - likewise
 
         found["in_flight"] = tasks_in_flight
+    if hasattr(Job, "cancel"):
+        found["change"] = lambda _: messages.job(UNKNOWN_ID).cancel(why="no longer shown")
     return found
 
 
@@ -76,6 +79,8 @@ def asked(question: Question, app: Celery, client: redis.Redis, *, reply: str) -
 
 def about(arguments: Mapping[str, Any]) -> str:
     """What the reply is about, as every version of the service has it."""
+    if "request_id" in arguments:
+        return str(arguments["request_id"])
     if "reply" in arguments:
         return str(arguments["reply"])
     if "run_id" in arguments:
