@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.ledger import engine as ledger
-from app.ledger import packs, pick_ups, redelivery, rounds, standing, submissions, tickets
+from app.ledger import lanes, packs, pick_ups, redelivery, rounds, standing, submissions, tickets
 from app.ledger.admission import Admission
+from app.ledger.lanes import LaneName
 from app.ledger.notifications import Due
 from app.policy.awaiting import Follower
 from app.policy.classify import classify
@@ -169,6 +170,22 @@ def test_a_missed_due_time_belongs_to_its_batch(engine: Engine) -> None:
     assert [None] == [one.due_at for one in early.batches]
     assert {("anthropic", "default")} == set(early.next_due)
     assert "batch_overdue" in {one.name for one in classify(late, at, LIMITS).verdict.findings}
+
+
+def test_a_pause_says_whether_a_person_wanted_it(engine: Engine) -> None:
+    """
+    Nobody is paged for what somebody has decided.
+    """
+    ours, theirs = LaneName("anthropic", "default"), LaneName("openai", "default")
+    with engine.begin() as connection:
+        now = ledger.now(connection)
+        lanes.pause(
+            connection, provider=ours.provider, account=ours.account, reason="no money", at=now
+        )
+        lanes.pause_by_person(connection, theirs, who="ops", reason="a test", at=now)
+    paused = {one.provider: one.by_person for one in read(engine)[0].paused}
+
+    assert {"anthropic": False, "openai": True} == paused
 
 
 def test_a_usual_length_is_that_of_its_own_history(engine: Engine) -> None:
