@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     drain_s: Annotated[float, Field(gt=0, le=3600)] = 25
 
     #: Task events that intake and completer each send Flower a second at most; 0 sends none.
-    task_events_per_s: Annotated[int, Field(ge=0, le=5000)] = 500
+    task_events_per_s: Annotated[int, Field(ge=0, le=5000)] = 200
 
     #: Spans of calls and batches: sent by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says, or
     #: printed to standard output.
