@@ -59,7 +59,7 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command those options, as its first argument."""
 
     @click.option("--why", required=True, help="the reason; it is recorded")
-    @click.option("--who", default=_user, help="who decides; else the user of this system")
+    @click.option("--who", default=user, help="who decides; else the user of this system")
     @click.option("--request-id", type=click.UUID, default=uuid4, help="the same one acts once")
     @click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
     @click.option("--yes", is_flag=True, help="ask nothing")
@@ -81,7 +81,8 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _user() -> str:
+def user() -> str:
+    """Who types, as the system knows them."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name

@@ -87,3 +87,11 @@ def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
         "state": JobState.WAITING,
         "admitted_at": at,
     }
+
+
+def request_of(connection: Connection, job_id: UUID) -> bytes | None:
+    """What a job asks, as canonical JSON; None where there is no such job."""
+    found: bytes | None = connection.execute(
+        text("SELECT request FROM job WHERE id = :id"), {"id": job_id}
+    ).scalar_one_or_none()
+    return bytes(found) if found is not None else None

@@ -6,6 +6,7 @@ from functools import cache
 from app.changing.decisions import Decisions
 from app.changing.lanes import Lanes
 from app.changing.requests import Requests
+from app.changing.revealing import Revealing
 from app.changing.revocations import Revocations
 from app.settings import settings
 from app.wiring.stores import client, engine
@@ -21,6 +22,12 @@ def decisions(wake: Callable[[], None]) -> Decisions:
 def lanes(wake: Callable[[], None]) -> Lanes:
     """Carries out what is wished of lanes."""
     return Lanes(engine=engine(), decisions=decisions(wake))
+
+
+@cache
+def revealing() -> Revealing:
+    """Shows people what was asked."""
+    return Revealing(engine=engine())
 
 
 @cache

@@ -1,16 +1,6 @@
-"""The acting commands by themselves: `python -m tests.cli.entry cancel ...`."""
+"""The operators' commands without Celery around them: `python -m tests.cli.entry cancel ...`."""
 
-import click
-
-from app.cli import changing
-
-
-@click.group()
-def unhurried() -> None:
-    """Operators' commands."""
-
-
-changing.register(unhurried)
+from app.cli import unhurried
 
 if __name__ == "__main__":
     unhurried()

@@ -213,3 +213,22 @@ def test_failed_jobs_of_a_filter_are_retried_since_a_moment(terminal: Terminal) 
 
     assert (2, True) == (said.code, "--since" in said.err)
     assert 1 == terminal.type("retry", "--workload", "tagging", "--since", "1d", "--yes").code
+
+
+def test_a_prompt_is_shown_for_a_reason_and_on_the_record(terminal: Terminal) -> None:
+    """
+    Without either nobody sees it; in a table it stands as it was asked.
+    """
+    admit(terminal.engine, [an_admission("a", prompt=PROMPT)])
+    plain = terminal.type("show", "a", why=None)
+    unexplained = terminal.type("show", "a", "--reveal", why=None)
+    told = terminal.type("show", "a", "--reveal", "--who", "ada")
+    parsed = terminal.type("show", "a", "--reveal", "--who", "ada", "--json").json
+
+    assert (0, False) == (plain.code, "canary" in plain.out)
+    assert (2, True) == (unexplained.code, "--why" in unexplained.err)
+    assert (0, True) == (told.code, PROMPT in told.out)
+    assert PROMPT in json.dumps(parsed["request"])
+    assert [("ada", "ticket 4711", "reveal", f"job:{parsed['id']}")] * 2 == terminal.rows(
+        "SELECT who, why, what, subject FROM action WHERE outcome IS NOT NULL ORDER BY id"
+    )
