@@ -196,7 +196,7 @@ def late_and_found(act: Act) -> None:
 def late_and_fenced(act: Act) -> None:
     """The provider would make it after it was given up: its input file is gone by then."""
     before = len(books(act.ground.stack)["batches"])
-    act.simulate("late", CREATE, method="POST", hold_s=60)
+    act.simulate("late", CREATE, method="POST", hold_s=300)
     act.publish()
     # The second create has been made; now the first one lands.
     poll_until(lambda: len(books(act.ground.stack)["batches"]) > before, within_s=120)

@@ -15,8 +15,8 @@ from tests.road.callers import Caller
 from tests.road.conftest import HASTE, PROCESSES, SPEED
 from tests.support.waiting import wait_until
 
-#: A fill window of half a minute, within which a silent packer is told of.
-LINGER_S = 30.0
+#: A fill window, within which a silent packer is told of.
+LINGER_S = 20.0
 _SPANS = {
     "UNHURRIED_LINGER_S": str(LINGER_S),
     "UNHURRIED_SILENT_AFTER_S": "8",
