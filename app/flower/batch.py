@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from tornado.web import HTTPError
 
+from app.flower.offers import of_batch
 from app.flower.page import Page, aside, seen
 from app.policy.classify import classify
 from app.policy.health import BatchHealth
@@ -33,6 +34,9 @@ class BatchPage(Page):
             name=found.facts["provider_batch_id"] or str(found.id),
             facts={key: one for key, one in found.facts.items() if key not in _TOLD},
             jobs=found.facts["jobs"],
+            offers=of_batch(
+                found.id, found.facts["state"], found.facts["provider"], found.facts["account"]
+            ),
             of=await _health(str(found.id)),
             entries=found.entries,
             inside=story.inside,

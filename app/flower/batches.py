@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from app.flower.offers import of_paused
 from app.flower.page import ROWS, Page, seen
 from app.observe.reading import Reading, Seen
 from app.policy.classify import Judgement, classify
@@ -101,6 +102,7 @@ class BatchesPage(Page):
             tiers=_tiers(reading),
             unadmitted_count=reading.standing.admission.unadmitted_count,
             unread=reading.standing.unread,
+            paused=of_paused(reading.standing.paused),
             batches=[
                 _line(one, reading.at) for one in fitting[(number - 1) * ROWS : number * ROWS]
             ],

@@ -2,6 +2,7 @@
 
 from tornado.web import HTTPError
 
+from app.flower.offers import of_job
 from app.flower.page import Page, aside
 from app.wiring import standing
 
@@ -24,6 +25,7 @@ class JobPage(Page):
             age_s=0,
             error=None,
             id=found.timeline.id,
+            offers=of_job(found.timeline.id, found.timeline.facts["state"]),
             facts=found.timeline.facts,
             entries=found.timeline.entries,
             actions=found.actions,

@@ -14,6 +14,7 @@ from flower.views import BaseHandler
 from tornado.template import Loader, Template
 from tornado.web import authenticated
 
+from app.flower.readers import may_act
 from app.flower.sparkline import sparkline
 from app.flower.words import (
     BATCH_FINDINGS,
@@ -106,7 +107,12 @@ class Page(BaseHandler):  # type: ignore[misc]  # Flower is not typed
         self.render(template, page={**_WORDS, **self._about(), **named})
 
     def _about(self) -> dict[str, Any]:
-        return {"read_only": self.read_only, "query": self.query, "address": self.address}
+        return {
+            "read_only": self.read_only,
+            "query": self.query,
+            "address": self.address,
+            "may_act": may_act(self),
+        }
 
     def address(self, **changed: str | int) -> str:
         """This page's own, with something of what it asks for changed; empty takes a name out."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 from flower import urls
 from tornado.web import StaticFileHandler, url
 
+from app.flower.actions import Act
 from app.flower.batch import BatchPage
 from app.flower.batches import BatchesPage
 from app.flower.health import Live, Ready
@@ -30,6 +31,7 @@ def add() -> None:
         ),
         url(r"/batches/health/live", Live),
         url(r"/batches/health/ready", Ready),
+        url(r"/batches/act", Act, name="batches-act"),
         url(r"/batches/([^/]+)", BatchPage, name="batch"),
         url(r"/jobs/(.+)", JobPage, name="job"),
         url(r"/results", ResultsPage, name="results"),

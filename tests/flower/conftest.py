@@ -26,7 +26,7 @@ class Desk:
     """Somebody at a browser, and what the browser complained of."""
 
     stage: Stage
-    #: Flower without a password, read-only, under a prefix.
+    #: Another one, read-only, under a prefix.
     read_only_url: str
     browser: Browser
     complaints: list[str]
@@ -63,11 +63,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Everything, once."""
     settings = {"UNHURRIED_METRICS_EVERY_S": "1", "UNHURRIED_PICK_UP_WITHIN_S": "1800"}
     directory = tmp_path_factory.mktemp("flower")
+    password = f"--basic_auth={':'.join(USER)}"
     with (
-        staged(directory, settings, f"--basic_auth={':'.join(USER)}") as stage,
+        staged(directory, settings, password) as stage,
         chromium() as browser,
     ):
-        read_only = stage.another("flower.2", "--read_only", "--url_prefix=mon")
+        read_only = stage.another("flower.2", password, "--read_only", "--url_prefix=mon")
         yield Desk(stage, f"{read_only}/mon", browser, [])
 
 

@@ -1,9 +1,12 @@
 """`make screenshots`: pictures of every page, light and dark, with every state, into docs/flower."""
 
+import io
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
+
+from PIL import Image
 
 from dev.stack import ROOT
 from tests.flower.browser import Scheme, chromium, looking
@@ -19,7 +22,7 @@ _PAGES: Final = {
     "job": "/jobs/digest-bad-1",
     "results": "/results",
 }
-
+_COLOURS: Final = 128
 #: Of a long list the first screen is enough.
 _LONG: Final = frozenset({"results"})
 
@@ -53,9 +56,13 @@ def _shoot(stage: Stage, complaints: list[str], pages: dict[str, str] = _PAGES) 
                 for name, path in pages.items():
                     page.goto(f"{stage.url}{path}")
                     page.wait_for_selector("#unhurried-live")
-                    page.screenshot(
-                        path=_INTO / f"{name}-{scheme}.png", full_page=name not in _LONG
-                    )
+                    _keep(page.screenshot(full_page=name not in _LONG), f"{name}-{scheme}.png")
+
+
+def _keep(picture: bytes, name: str) -> None:
+    """As few colours as are seen: every clone of the repository has these."""
+    with Image.open(io.BytesIO(picture)) as taken:
+        taken.convert("RGB").quantize(_COLOURS).save(_INTO / name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@
   }
 
   function touched() {
-    return Array.from(live.querySelectorAll("input, select")).some(function (one) {
+    return Array.from(live.querySelectorAll("input:not([type=hidden]), select")).some(function (one) {
       return one.tagName === "SELECT" ?
         Array.from(one.options).some(function (option) { return option.selected && !option.defaultSelected && one.selectedIndex > 0; }) :
         one.value !== one.defaultValue;
@@ -34,7 +34,7 @@
   function busy() {
     var focus = document.activeElement;
     var chosen = window.getSelection();
-    return paused() || document.hidden || touched() ||
+    return paused() || document.hidden || touched() || live.querySelector("details[open]") ||
       (focus && live.contains(focus) && /^(INPUT|SELECT|TEXTAREA)$/.test(focus.tagName)) ||
       (chosen && !chosen.isCollapsed && live.contains(chosen.anchorNode));
   }
