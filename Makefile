@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 CALLERS := --exclude '^tests/.*/caller/'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all test-ops soak test-faults test-sdk check bench memory lock clean
+.PHONY: help setup demo up test test-all test-ops soak test-faults test-sdk check screenshots bench memory lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ check: $(READY) ## Lint, format, types, and which module may import which
 	$(BIN)/mypy
 	$(BIN)/mypy tests benchmarks $(CALLERS)
 	$(BIN)/lint-imports
+
+screenshots: $(READY) ## Take the pictures of docs/flower.md anew; needs chromium
+	@$(BIN)/python -m tests.flower.screenshots
 
 bench: $(READY) ## Measure throughput
 	@$(BIN)/python -m benchmarks

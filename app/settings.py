@@ -179,6 +179,8 @@ class Settings(BaseSettings):
     count_requests: bool = True
     #: Whether Flower's own `/metrics` shows ours as well.
     flower_metrics: bool = True
+    #: Whether Flower has our pages: /batches, /results, /jobs.
+    flower_pages: bool = True
 
     #: How long a process that is told to end finishes what it does; then it ends as if it were killed, and
     #: whoever comes next finds the rest. Less than the supervisor's patience.

@@ -15,28 +15,13 @@ from app.changing.decisions import Outcome
 from app.cli import asking
 from app.cli.asking import Said, asked
 from app.ledger.lanes import LaneName
-from app.policy.changing import Cancel, Due, Expedite, Retry, What, Wish
+from app.policy.changing import NOT_UNDONE, Cancel, Due, Expedite, Retry, What, Wish
 from app.policy.subjects import Kind, Subject
 from app.wiring import changing as wiring
 from unhurried.contract import Tier
 from unhurried.spans import seconds
 
 _WAKE: Final = partial(wake_all, app)
-
-_NOT_UNDONE: Final = {
-    What.CANCEL: "What is with a provider comes to its end there: what is answered by then is paid for, "
-    "kept and delivered, the rest is not sent again. What followed earlier results stays done.",
-    What.EXPEDITE: "A faster tier costs the full price, and there is no way back to batch. What is with a "
-    "provider stays there.",
-    What.DUE: "What has expired stays so: retry it.",
-    What.RETRY: "Chords, runs and errbacks that were told of the failure stay told. A task outside of them "
-    "gets its answer late, with what follows it.",
-    What.FLUSH: "Packs go short: more batches, and less that prompts share.",
-    What.PAUSE: "What is with a provider goes on, and so do calls that users wait for. Nothing resumes this "
-    "lane but a person.",
-    What.RESUME: "A key that still does not work pauses its account again.",
-    What.POLL: "Nothing is changed by it.",
-}
 
 _THING = click.argument("thing", required=False)
 _AS = click.option(
@@ -136,7 +121,7 @@ def flush(said: Said, **wanted: str | None) -> None:
     """Pack what waits for company now; of every lane, or of those named."""
     named = {name: value for name, value in wanted.items() if value}
     subject = ",".join(f"{name}={value}" for name, value in sorted(named.items())) or "every lane"
-    asking.confirm(said, What.FLUSH, f"pack now: {subject}", _NOT_UNDONE[What.FLUSH])
+    asking.confirm(said, What.FLUSH, f"pack now: {subject}", NOT_UNDONE[What.FLUSH])
     decision = said.decision(What.FLUSH, subject)
     asking.report(said, lambda: wiring.lanes(_WAKE).flush(decision, named))
 
@@ -164,7 +149,7 @@ def _lane(command: Callable[..., Any]) -> Callable[..., Any]:
 def pause(said: Said, provider: str, account: str, model: str) -> None:
     """Send nothing more of a lane at the batch and near-real-time tiers, until a person resumes it."""
     lane = LaneName(provider, account, model)
-    asking.confirm(said, What.PAUSE, f"pause {lane}", _NOT_UNDONE[What.PAUSE])
+    asking.confirm(said, What.PAUSE, f"pause {lane}", NOT_UNDONE[What.PAUSE])
     decision = said.decision(What.PAUSE, f"{Kind.LANE}:{lane}")
     asking.report(said, lambda: wiring.lanes(_WAKE).pause(decision, lane))
 
@@ -175,7 +160,7 @@ def pause(said: Said, provider: str, account: str, model: str) -> None:
 def resume(said: Said, provider: str, account: str, model: str) -> None:
     """Go on with a lane, whoever had paused it."""
     lane = LaneName(provider, account, model)
-    asking.confirm(said, What.RESUME, f"resume {lane}", _NOT_UNDONE[What.RESUME])
+    asking.confirm(said, What.RESUME, f"resume {lane}", NOT_UNDONE[What.RESUME])
     decision = said.decision(What.RESUME, f"{Kind.LANE}:{lane}")
     asking.report(said, lambda: wiring.lanes(_WAKE).resume(decision, lane))
 
@@ -191,7 +176,7 @@ def _carry_out(said: Said, what: What, wish: Wish, subject: Subject) -> None:
             said,
             what,
             f"{what} {subject}: {counts or 'nothing to do'}",
-            _NOT_UNDONE[what],
+            NOT_UNDONE[what],
             must=subject.kind is Kind.FILTER,
         )
     decision = said.decision(what, str(subject))
@@ -199,7 +184,7 @@ def _carry_out(said: Said, what: What, wish: Wish, subject: Subject) -> None:
     def do() -> Outcome:
         return decisions.carry_out(decision, wish, subject)
 
-    asking.report(said, do, not_undone=_NOT_UNDONE[what])
+    asking.report(said, do, not_undone=NOT_UNDONE[what])
 
 
 def _moment(text: str) -> datetime:

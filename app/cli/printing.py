@@ -1,14 +1,11 @@
 """How commands answer: tables for people, one JSON value for programs."""
 
-import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 import click
 from rich.console import Console
@@ -16,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.policy.findings import Severity, spoken
+from app.policy.plain import plain
 from app.standing.archive import LedgerAwayError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,21 +46,7 @@ def console() -> Console:
 
 def write_json(value: Any) -> None:
     """One JSON value: times as ISO text, spans in seconds."""
-    click.echo(json.dumps(_plain(value), indent=2))
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return str(value) if isinstance(value, StrEnum | UUID) else value
+    click.echo(json.dumps(plain(value), indent=2))
 
 
 class _Away(click.ClickException):

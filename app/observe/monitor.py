@@ -1,4 +1,4 @@
-"""Reads the ledger every so often in a thread of its own, and keeps the last reading that succeeded."""
+"""Reads the ledger every so often in a thread of its own, or when asked, and keeps the last reading that succeeded."""
 
 import threading
 import time
@@ -30,6 +30,9 @@ class Periodic:
         #: A reading and when it was begun, in one, so that no thread sees one without the other.
         self._last: tuple[Reading, float] | None = None
         self._failed: Standing | None = None
+        #: When the last try began, whatever came of it.
+        self._tried: float | None = None
+        self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
 
@@ -45,7 +48,17 @@ class Periodic:
 
     def refresh(self) -> None:
         """Read once. Where that fails, what was read before stays."""
-        began = self._monotonic()
+        with self._reading:
+            self._read_once()
+
+    def refresh_if_older(self, than_s: float) -> None:
+        """Read once unless that was tried less than `than_s` seconds ago: a store that is down is not stormed."""
+        with self._reading:
+            if self._tried is None or self._monotonic() - self._tried >= than_s:
+                self._read_once()
+
+    def _read_once(self) -> None:
+        began = self._tried = self._monotonic()
         try:
             reading = self._read()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next period tries again

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from app.policy.depths import Depth
 from app.policy.standing import Standing
 
 
@@ -32,6 +33,8 @@ class Reading:
     at: datetime
     standing: Standing
     sums: tuple[Sum, ...] = ()
+    #: Queues' depths of the last hours, the oldest first.
+    depths: tuple[Depth, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

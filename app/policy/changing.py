@@ -5,10 +5,11 @@ Where an answer may have been paid for already, asking again takes a consent of 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -27,6 +28,25 @@ class What(StrEnum):
     POLL = "poll"
     PAUSE = "pause"
     RESUME = "resume"
+
+
+#: What a decision does not take back, for whoever is about to make it.
+NOT_UNDONE: Final[Mapping[What, str]] = MappingProxyType(
+    {
+        What.CANCEL: "What is with a provider comes to its end there: what is answered by then is paid for, "
+        "kept and delivered, the rest is not sent again. What followed earlier results stays done.",
+        What.EXPEDITE: "A faster tier costs the full price, and there is no way back to batch. What is with a "
+        "provider stays there.",
+        What.DUE: "What has expired stays so: retry it.",
+        What.RETRY: "Chords, runs and errbacks that were told of the failure stay told. A task outside of them "
+        "gets its answer late, with what follows it.",
+        What.FLUSH: "Packs go short: more batches, and less that prompts share.",
+        What.PAUSE: "What is with a provider goes on, and so do calls that users wait for. Nothing resumes this "
+        "lane but a person.",
+        What.RESUME: "A key that still does not work pauses its account again.",
+        What.POLL: "Nothing is changed by it.",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,20 +2,48 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.ledger import actions, inside, listing, timeline, unread
 from app.ledger import engine as ledger
-from app.ledger import listing, timeline, unread
+from app.ledger.actions import Action
+from app.ledger.inside import Inside
 from app.ledger.listing import JobFilter, JobLine
 from app.ledger.timeline import Candidate, Timeline
 from app.ledger.unread import UnreadResult
+from app.policy.subjects import Kind, Subject
 
 #: A person waits so long for a list of a large ledger.
 _STATEMENT_TIMEOUT_MS: Final = 15_000
+
+
+#: What was decided about one thing, the newest.
+ACTIONS_MAX: Final = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchStory:
+    """Everything about one batch, as of a moment."""
+
+    at: datetime
+    timeline: Timeline
+    inside: Inside
+    actions: Sequence[Action]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobStory:
+    """Everything about one job, as of a moment."""
+
+    at: datetime
+    timeline: Timeline
+    actions: Sequence[Action]
 
 
 class LedgerAwayError(Exception):
@@ -53,6 +81,40 @@ class Archive:
                 return found
             of = timeline.of_job if found[0].kind == "job" else timeline.of_batch
             return of(connection, found[0].id)
+
+    def batch(self, name: str) -> BatchStory | None:
+        """A batch by our id, the provider's, or its token, with what is in it; None where there is none."""
+        with self._reading() as connection:
+            found = [one for one in timeline.find(connection, name) if one.kind == "batch"]
+            if not found:
+                return None
+            submission_id = found[0].id
+            subject = Subject(kind=Kind.BATCH, id=str(submission_id))
+            return BatchStory(
+                at=ledger.now(connection),
+                timeline=timeline.of_batch(connection, submission_id),
+                inside=inside.read(connection, submission_id),
+                actions=actions.about(connection, str(subject), limit=ACTIONS_MAX),
+            )
+
+    def action(self, request_id: UUID) -> Action | None:
+        """What came of a request; None where there is none."""
+        with self._reading() as connection:
+            return actions.find(connection, request_id)
+
+    def job(self, name: str) -> JobStory | list[Candidate]:
+        """A job by any of its names, with what was decided about it; candidates where several, or none, fit."""
+        with self._reading() as connection:
+            found = [one for one in timeline.find(connection, name) if one.kind == "job"]
+            if len(found) != 1:
+                return found
+            job_id = found[0].id
+            subject = Subject(kind=Kind.JOB, id=str(job_id))
+            return JobStory(
+                at=ledger.now(connection),
+                timeline=timeline.of_job(connection, job_id),
+                actions=actions.about(connection, str(subject), limit=ACTIONS_MAX),
+            )
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

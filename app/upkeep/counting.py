@@ -5,8 +5,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from app.ledger import depths, expired_unread, measures
 from app.ledger import engine as ledger
-from app.ledger import expired_unread, measures
 
 #: Tallies are folded in pieces, so many in a round: a backlog of a million is gone in one.
 _FOLDS_MAX: Final = 100
@@ -28,6 +28,8 @@ class Counting:
                 at = ledger.now(connection)
                 if expired_unread.count(connection, at=at, lifetime=self._result_lifetime):
                     break
+        with self._engine.begin() as connection:
+            depths.record(connection, at=ledger.now(connection))
         for _ in range(_FOLDS_MAX):
             with self._engine.begin() as connection:
                 if measures.fold(connection) < measures.FOLD_MAX:

@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.metadata import version
 
-from app.ledger import measures
+from app.ledger import depths, measures
 from app.observe.gauges import Gauges
 from app.observe.metrics import LedgerCollector
 from app.observe.monitor import Periodic
@@ -36,7 +36,8 @@ def _read() -> Reading:
         return Reading(at=looked.at, standing=looked.standing)
     with engine().connect() as connection:
         sums = measures.measured(connection)
-    return Reading(at=looked.at, standing=looked.standing, sums=tuple(sums))
+        line = depths.read(connection, at=looked.at)
+    return Reading(at=looked.at, standing=looked.standing, sums=tuple(sums), depths=tuple(line))
 
 
 def _settings() -> Gauges:

@@ -29,7 +29,7 @@ def test_flower_shows_our_metrics_unless_told_not_to(*, switch: str, shown: bool
     done = subprocess.run(
         [sys.executable, "-c", _SHOW],
         cwd=ROOT,
-        env={**os.environ, "UNHURRIED_FLOWER_METRICS": switch},
+        env={**os.environ, "UNHURRIED_FLOWER_METRICS": switch, "UNHURRIED_FLOWER_PAGES": "false"},
         capture_output=True,
         text=True,
         check=True,

@@ -9,7 +9,7 @@ from app.ledger.schema.accounting import origin, sweep
 from app.ledger.schema.base import metadata
 from app.ledger.schema.batches import lane, pack, pack_item, stray, submission
 from app.ledger.schema.jobs import attempt, charge, job, spend
-from app.ledger.schema.measuring import measure, measured_model, measured_until, tally
+from app.ledger.schema.measuring import depth, measure, measured_model, measured_until, tally
 from app.ledger.schema.people import consumer, notification, pick_up, receiver, workload
 from app.ledger.schema.records import action, event, quarantine
 from app.ledger.schema.waiting import chord, published, redis_mark, revoked, run, ticket
@@ -21,6 +21,7 @@ __all__ = [
     "charge",
     "chord",
     "consumer",
+    "depth",
     "event",
     "job",
     "lane",

@@ -62,3 +62,18 @@ measured_until = Table(
     Column("name", Text, primary_key=True),
     at("at", nullable=False),
 )
+
+#: How deep the queues were, minute by minute, for a day: what pages draw.
+depth = Table(
+    "depth",
+    metadata,
+    Column("tier", Text, nullable=False),
+    #: A whole minute: two that record the same one do no harm.
+    at("at", nullable=False),
+    #: Jobs that were ready and that no provider had taken.
+    Column("waiting_count", BigInteger, nullable=False),
+    #: The counters `jobs_queued` and `jobs_opened` by then.
+    Column("queued_count", BigInteger, nullable=False),
+    Column("opened_count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tier", "at"),
+)
