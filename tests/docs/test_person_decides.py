@@ -8,9 +8,9 @@ import sys
 import pytest
 from sqlalchemy import text
 
+from app.cli import unhurried
 from app.ledger import admission, lanes, packs
 from app.ledger import engine as ledger
-from tests.cli.entry import unhurried
 from tests.docs.tree import blocks, page
 from tests.support.factories import NOW, an_admission
 
