@@ -1,7 +1,9 @@
 """One row at work: load is published, a fault strikes both providers' cells, and everything comes to rest."""
 
 import json
+import os
 import re
+import signal
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -183,6 +185,16 @@ class Act:
             return Counter(dict.fromkeys({one.id for one in got}, 1))
         return self.ground.scene.mailed(f"{self.name}-{provider}")
 
+    @contextmanager
+    def standing_still(self, name: str) -> Iterator[None]:
+        """A process is there, and does nothing."""
+        process = self.ground.stack.process(name)
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+
     def clear(self) -> None:
         """Take the simulator's faults away now; what they hold goes on."""
         self._count_simulated()
@@ -190,7 +202,11 @@ class Act:
     def is_at_rest(self) -> bool:
         """Whether everything that is expected has come, and every batch has ended."""
         done = all(is_at_rest(self.seen(one), self.expected) for one in self.providers)
-        return done and all(one["status"] in _ENDED for one in books(self.ground.stack)["batches"])
+        return done and self.have_batches_ended()
+
+    def have_batches_ended(self) -> bool:
+        """Whether no batch runs at the simulator any more."""
+        return all(one["status"] in _ENDED for one in books(self.ground.stack)["batches"])
 
     def _await_quiet(self) -> None:
         self.ground.scene.await_rest()

@@ -198,9 +198,11 @@ def late_and_fenced(act: Act) -> None:
     before = len(books(act.ground.stack)["batches"])
     act.simulate("late", CREATE, method="POST", hold_s=300)
     act.publish()
-    # The second create has been made; now the first one lands.
+    # The second create has been made; now the first one lands, and nobody sweeps it away before it costs.
     poll_until(lambda: len(books(act.ground.stack)["batches"]) > before, within_s=120)
-    act.clear()
+    with act.standing_still("packer"):
+        act.clear()
+        poll_until(act.have_batches_ended, within_s=60)
 
 
 def webhook_refused(act: Act) -> None:
