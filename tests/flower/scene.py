@@ -379,6 +379,10 @@ def everything(scene: Scene) -> dict[str, UUID]:
         published="-3 hours 4 minutes",
         due="-20 minutes",
     )
+    for number in range(8):
+        scene.job(
+            f"report-{number}", OPENAI, state="in_flight", batch=found["stuck"], since="-5 hours"
+        )
     for number in range(34):
         scene.job(
             f"digest-{number}",

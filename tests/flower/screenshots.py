@@ -22,7 +22,7 @@ _PAGES: Final = {
     "job": "/jobs/digest-bad-1",
     "results": "/results",
 }
-_COLOURS: Final = 128
+_COLOURS: Final = 256
 #: Of a long list the first screen is enough.
 _LONG: Final = frozenset({"results"})
 
@@ -50,7 +50,7 @@ def _shoot(stage: Stage, complaints: list[str], pages: dict[str, str] = _PAGES) 
                 browser,
                 complaints=complaints,
                 scheme=scheme,
-                size=(1200, 800),
+                size=(1360, 860),
                 http_credentials={"username": "ops", "password": "secret"},
             ) as page:
                 for name, path in pages.items():
