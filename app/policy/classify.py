@@ -115,7 +115,7 @@ _OVERDUE: Final = _Kind(
 _SLOW: Final = _Kind(
     name=FindingName.BATCH_SLOW,
     severity=Severity.INFO,
-    what="take longer than is usual",
+    what="went past the usual time",
     remedy="nothing: they are followed and within their time",
 )
 
