@@ -9,7 +9,7 @@ from typing import Any
 from celery import chord
 
 from tasks import hourly_report
-from unhurried import StaleResult, UnknownJob, consumer, messages
+from unhurried import NotReady, StaleResult, UnknownJob, consumer, messages
 
 SUBJECT = "user:17"
 _POINTED_AT_WITHIN_S = 20.0
@@ -43,7 +43,7 @@ def newest(expected: str) -> str:
     """The newest answer, once it is that one, or else after a while: it is pointed at after it is there."""
     until = time.monotonic() + _POINTED_AT_WITHIN_S
     while time.monotonic() < until:
-        with suppress(UnknownJob):
+        with suppress(UnknownJob, NotReady):
             if (
                 expected
                 == messages.latest("road-notes", subject=SUBJECT, max_staleness="6h").job_id
