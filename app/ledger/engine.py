@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 #: Threads of one process share these; a worker has at most 16 threads that touch the ledger briefly.
 _POOL_SIZE = 10
@@ -44,6 +44,16 @@ def now(connection: Connection) -> datetime:
     """The ledger's clock: the one clock that all processes share. Aware UTC."""
     moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment
+
+
+def bound(connection: Connection, *, timeout_ms: int) -> None:
+    """Let no statement of this transaction take longer; one that would raises OperationalError."""
+    connection.execute(text(f"SET LOCAL statement_timeout = {timeout_ms:d}"))
+
+
+def cause(error: SQLAlchemyError) -> str:
+    """What kind of error it is, and no more: a driver's message may hold the address, and what was asked."""
+    return type(getattr(error, "orig", None) or error).__name__
 
 
 def certainly(engine: Engine, step: Callable[[Connection], _T]) -> _T:

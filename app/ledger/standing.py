@@ -42,7 +42,7 @@ def read(
     with engine.connect().execution_options(
         isolation_level="REPEATABLE READ", postgresql_readonly=True
     ) as connection:
-        connection.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
+        ledger.bound(connection, timeout_ms=STATEMENT_TIMEOUT_MS)
         now = ledger.now(connection)
         return of(connection, at=now, lifetime=lifetime, daily_limits=daily_limits), now
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.ledger import actions, inside, listing, timeline, unread
@@ -50,8 +50,7 @@ class LedgerAwayError(Exception):
     """The ledger does not answer, or not in time."""
 
     def __init__(self, error: SQLAlchemyError) -> None:
-        cause = getattr(error, "orig", None) or error
-        super().__init__(f"the ledger cannot be read: {type(cause).__name__}")
+        super().__init__(f"the ledger cannot be read: {ledger.cause(error)}")
 
 
 class Archive:
@@ -120,7 +119,7 @@ class Archive:
     def _reading(self) -> Iterator[Connection]:
         try:
             with self._engine.connect().execution_options(postgresql_readonly=True) as connection:
-                connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}"))
+                ledger.bound(connection, timeout_ms=_STATEMENT_TIMEOUT_MS)
                 yield connection
         except SQLAlchemyError as error:
             raise LedgerAwayError(error) from error

@@ -64,11 +64,10 @@ class Doctor:
             with self._engine.connect() as connection:
                 found += self._ledger(connection)
         except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
             found.append(
                 Check(
                     name="ledger_unread",
-                    sentence=f"the ledger cannot be examined: {type(cause).__name__}",
+                    sentence=f"the ledger cannot be examined: {ledger.cause(error)}",
                     remedy="start PostgreSQL, or migrate: python -m app.ledger upgrade",
                 )
             )

@@ -10,7 +10,8 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.ledger import standing as ledger
+from app.ledger import engine as ledger
+from app.ledger import standing as reading
 from app.policy.classify import Judgement, classify
 from app.policy.standing import Admission, Limits, Standing
 from unhurried.contract import NOTIFY_QUEUE, QUEUES, Marker, Tier, marker_key
@@ -64,13 +65,11 @@ class Look:
 
     def _ledger(self) -> tuple[Standing, datetime]:
         try:
-            return ledger.read(
+            return reading.read(
                 self._engine, lifetime=self._result_lifetime, daily_limits=self._daily_limits
             )
         except SQLAlchemyError as error:
-            # The class alone: a driver's message may hold the address, and what was asked.
-            cause = getattr(error, "orig", None) or error
-            return Standing(ledger_error=type(cause).__name__), datetime.now(UTC)
+            return Standing(ledger_error=ledger.cause(error)), datetime.now(UTC)
 
     def _with_redis(self, standing: Standing) -> Standing:
         try:
