@@ -16,7 +16,7 @@ from tests.road.conftest import HASTE, PROCESSES, SPEED
 from tests.support.waiting import wait_until
 
 #: A fill window, within which a silent packer is told of.
-LINGER_S = 24.0
+LINGER_S = 30.0
 _SPANS = {
     "UNHURRIED_LINGER_S": str(LINGER_S),
     "UNHURRIED_SILENT_AFTER_S": "8",
