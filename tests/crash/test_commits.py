@@ -36,7 +36,8 @@ def cut(after: re.Pattern[bytes], deed: Deed) -> Fault:
     ("process", "after"),
     [
         pytest.param("intake", ADMITS, id="intake"),
-        pytest.param("packer", INTENDS, id="packer"),
+        # It is looked for until the provider is certain not to have it: half a minute.
+        pytest.param("packer", INTENDS, id="packer", marks=pytest.mark.full),
         pytest.param("collector", SETTLES, id="collector"),
         pytest.param("completer", COMPLETES, id="completer"),
     ],

@@ -84,12 +84,12 @@ def test_every_mutant_fits_the_sources_and_names_a_cell(name: str, tmp_path: Pat
 
 
 def test_a_cut_of_the_table_is_fine(tmp_path: Path) -> None:
-    """Three rows with a few jobs; `make test-faults` plays all of them with two hundred a cell."""
-    rows = ["reply lost on create", "kill after accept", "truncated file"]
+    """Two rows with a few jobs; `make test-faults` plays all of them with two hundred a cell."""
+    rows = ["reply lost on create", "truncated file"]
 
     cells = play(Wanted(rows, [], 40, tmp_path), lambda _: None)
 
     assert {f"{cell.row}/{cell.provider}": [] for cell in cells} == {
         f"{cell.row}/{cell.provider}": cell.bad for cell in cells
     }
-    assert 6 == len(cells)
+    assert 4 == len(cells)
