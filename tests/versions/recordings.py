@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +25,9 @@ class Recording:
         """What it recorded, at its own time: what is signed cannot be moved."""
         return json.loads((RECORDED / self.name / f"{part}.json").read_text("utf-8"))
 
-    def text(self, part: str, *, file: str) -> str:
-        """A file of a part, every moment in it moved on by the time that has passed."""
-        passed = datetime.now(UTC) - self.recorded_at(part)
+    def text(self, part: str, *, file: str, ago: timedelta = timedelta()) -> str:
+        """A file of a part, every moment in it moved on as if it had been complete that long ago."""
+        passed = datetime.now(UTC) - ago - self.recorded_at(part)
         return lying.moved((RECORDED / self.name / file).read_text("utf-8"), by=passed)
 
     def recorded_at(self, part: str) -> datetime:

@@ -6,6 +6,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from typing import Any, Final
@@ -35,6 +36,8 @@ _SETTLE: Final = {
     "UNHURRIED_SETTLE_ANTHROPIC_S": "15",
     "UNHURRIED_SETTLE_OPENAI_S": "15",
 }
+#: A create that was not heard of is looked for once it can no longer be under way: it need not be waited for.
+_AGO: Final = timedelta(seconds=float(SPANS["UNHURRIED_SEND_TTL_S"]))
 
 Left = Mapping[str, Any]
 
@@ -55,7 +58,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[St
 def left(recording: Recording, stack: Stack, server: redis.Redis) -> Left:
     """What was recorded, at the providers, in the ledger as that version had it, and in Redis."""
     found: dict[str, Any] = recording.part("in_flight")
-    sql = recording.text("in_flight", file="ledger.sql")
+    sql = recording.text("in_flight", file="ledger.sql", ago=_AGO)
     for before, after in _sent_again(stack, recording.as_it_was("in_flight")["sent"]).items():
         sql = sql.replace(before, after)
     url = create_database(stack.servers["postgres"].url, "recorded")
