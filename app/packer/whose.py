@@ -24,19 +24,15 @@ class Whose:
             return None
         if not report.result_files:
             return frozenset()  # kept no longer: nobody will ever say, and nothing is to be had
-        head = self._read(provider, report, endpoint, bytes_max=_HEAD_BYTES)
-        # A first line of several megabytes is not whole in the head.
-        return self._read(provider, report, endpoint, bytes_max=None) if head is None else head
-
-    def _read(
-        self, provider: Provider, report: BatchReport, endpoint: str, *, bytes_max: int | None
-    ) -> frozenset[Mark] | None:
         self._spool_directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=self._spool_directory) as file:
-            reply = provider.download(report, file, bytes_max=bytes_max)
-            if not isinstance(reply, Downloaded):
-                return None
-            return _marks(provider, file, endpoint)
+        # A first line of several megabytes is not whole in the head.
+        for bytes_max in (_HEAD_BYTES, None):
+            with TemporaryFile(dir=self._spool_directory) as file:
+                if not isinstance(provider.download(report, file, bytes_max=bytes_max), Downloaded):
+                    return None
+                if (found := _marks(provider, file, endpoint)) is not None:
+                    return found
+        return None
 
 
 def _marks(provider: Provider, file: BinaryIO, endpoint: str) -> frozenset[Mark] | None:
