@@ -15,7 +15,7 @@ from tests.crash.edges.load import Load
 from tests.crash.edges.scenes import Scene
 from tests.crash.edges.world import EVERYTHING, World
 
-WITHIN_S: Final = 30.0
+WITHIN_S: Final = 120.0
 _LOOK_S: Final = 0.005
 #: One recovery in ten is killed as well, at one of its first exchanges.
 _SECOND_SHARE: Final = 0.1

@@ -37,7 +37,7 @@ def test_a_packer_killed_around_a_create_buys_everything_once(net: Net) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SCENES)
 def test_a_step_killed_at_any_edge_is_made_good(net: Net, name: str) -> None:
     """
@@ -49,7 +49,7 @@ def test_a_step_killed_at_any_edge_is_made_good(net: Net, name: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_the_net_is_as_wide_as_it_says(net: Net) -> None:
     """
     At least 500 processes were killed, hardly an edge was not reached, and every rare path was taken.

@@ -23,7 +23,7 @@ from tests.crash.edges.load import Load
 from tests.simulator.conftest import running
 from tests.support.waiting import wait_until
 
-START_S: Final = 30.0
+START_S: Final = 120.0
 EVERYTHING: Final = "intake pack collect complete notify near_real_time upkeep".split()
 #: A batch takes a fraction of a tenth of a second.
 SPEED: Final = "20000"
