@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from app.ledger import giving_back, moves, reopening, tickets
 from app.policy.changing import Deed, Due, Expedite, JobNow, Retry, Wish
 from app.policy.lifecycle import ENDED, JobState, cancelled
+from app.policy.names import parse_uuid
 from app.policy.subjects import Kind, Subject
 from app.policy.tickets import ended_with
 
@@ -33,9 +34,12 @@ _OTHERS: Final = {
 }
 #: By what a word may name something, the likeliest first. A run's own task has the run's id.
 _NAMES: Final = (
-    (Kind.BATCH, "SELECT id FROM submission WHERE provider_batch_id = :word OR id::text = :word"),
-    (Kind.RUN, "SELECT id FROM run WHERE id::text = :word"),
-    (Kind.JOB, "SELECT id FROM job WHERE id::text = :word"),
+    (
+        Kind.BATCH,
+        "SELECT id FROM submission WHERE provider_batch_id = :word OR id = CAST(:uuid AS uuid)",
+    ),
+    (Kind.RUN, "SELECT id FROM run WHERE id = CAST(:uuid AS uuid)"),
+    (Kind.JOB, "SELECT id FROM job WHERE id = CAST(:uuid AS uuid)"),
     (Kind.TASK, "SELECT task_id FROM ticket WHERE task_id = :word"),
     (Kind.KEY, "SELECT key FROM job WHERE key = :word"),
 )
@@ -43,10 +47,11 @@ _NAMES: Final = (
 
 def resolve(connection: Connection, word: str, *, kind: Kind | None = None) -> Subject | None:
     """What a word names: a batch (ours or the provider's id), a run, a job, a task or a key. None for nothing."""
+    named_by = {"word": word, "uuid": parse_uuid(word)}
     for named, statement in _NAMES:
         if kind is not None and named is not kind:
             continue
-        found = connection.execute(text(f"{statement} LIMIT 1"), {"word": word}).scalar()
+        found = connection.execute(text(f"{statement} LIMIT 1"), named_by).scalar()
         if found is not None:
             return Subject(kind=named, id=str(found))
     return None

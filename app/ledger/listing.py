@@ -11,6 +11,11 @@ from sqlalchemy import Connection, text
 #: Rows of one list at most.
 ROWS_MAX: Final = 1000
 _LATELY: Final = timedelta(days=7)
+_UNDER_WAY: Final = ("waiting", "in_flight")
+_COLUMNS: Final = """
+    id, state, tier, provider, account, model, workload, subject, key, attempt,
+    outcome, error_code, admitted_at, ready_at, due_at, settled_at
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,23 +52,25 @@ class JobFilter:
 
 def jobs(connection: Connection, wanted: JobFilter, *, limit: int) -> Sequence[JobLine]:
     """Jobs that fit: those that wait or are in flight longest waiting first, ended ones newest first."""
-    ends = wanted.state not in (None, "waiting", "in_flight")
-    conditions = [
-        f"{name} = :{name}"
-        for name in ("state", "tier", "provider", "workload")
+    narrower = "".join(
+        f" AND {name} = :{name}"
+        for name in ("tier", "provider", "workload")
         if getattr(wanted, name) is not None
-    ]
-    if wanted.state is None:
-        conditions.append("state IN ('waiting', 'in_flight')")
+    )
+    states = _UNDER_WAY if wanted.state is None else (wanted.state,)
+    ends = wanted.state not in (None, *_UNDER_WAY)
+    order = "settled_at DESC" if ends else "ready_at"
+    settled = " AND settled_at IS NOT NULL" if ends else ""
+    # Each state has an index of its own.
+    of_states = " UNION ALL ".join(
+        f"(SELECT {_COLUMNS} FROM job WHERE state = :state_{place}{settled}{narrower}"  # noqa: S608 - as below
+        f" ORDER BY {order} LIMIT :limit)"
+        for place in range(len(states))
+    )
     rows = connection.execute(
-        text(f"""
-            SELECT id, state, tier, provider, account, model, workload, subject, key, attempt,
-                   outcome, error_code, admitted_at, ready_at, due_at, settled_at
-            FROM job WHERE {" AND ".join(conditions)}
-            ORDER BY {"settled_at DESC" if ends else "ready_at"} LIMIT :limit
-        """),  # noqa: S608 - names of this module
+        text(f"SELECT * FROM ({of_states}) AS found ORDER BY {order} LIMIT :limit"),  # noqa: S608 - names of this module
         {
-            "state": wanted.state,
+            **{f"state_{place}": state for place, state in enumerate(states)},
             "tier": wanted.tier,
             "provider": wanted.provider,
             "workload": wanted.workload,

@@ -13,12 +13,14 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from app.policy.awaiting import Known, reader_name
-from app.policy.names import parse_custom_id
+from app.policy.names import parse_custom_id, parse_uuid
 
 #: What one name may stand for, and what one timeline shows, at most.
 CANDIDATES_MAX: Final = 20
 ENTRIES_MAX: Final = 500
 _TICKETS_MAX: Final = 20
+#: Workloads that a subject is looked for in.
+_WORKLOADS_MAX: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +62,23 @@ _JOB_BY: Final = {
     "custom_id": "job.id = CAST(:custom AS uuid)",
     "task id": "job.id IN (SELECT job_id FROM ticket WHERE task_id = :name)",
     "key": "job.key = :name",
-    "subject": "job.subject = :name",
+    # From one workload to the next in the one index that they share.
+    "subject": f"""job.id IN (
+        WITH RECURSIVE workload AS (
+          (SELECT workload FROM job WHERE workload IS NOT NULL ORDER BY workload LIMIT 1)
+          UNION ALL
+          SELECT (
+            SELECT workload FROM job WHERE workload > known.workload ORDER BY workload LIMIT 1
+          ) FROM workload AS known WHERE known.workload IS NOT NULL
+        )
+        SELECT found.id FROM (SELECT workload FROM workload LIMIT {_WORKLOADS_MAX}) AS known
+        CROSS JOIN LATERAL (
+          SELECT id FROM job
+          WHERE job.workload = known.workload AND job.subject = :name
+          ORDER BY settled_at DESC LIMIT :limit
+        ) AS found
+        UNION ALL
+        SELECT id FROM job WHERE workload IS NULL AND subject = :name)""",
     "provider request id": "job.provider_request_id = :name",
 }
 _BATCH_BY: Final = {
@@ -75,7 +93,7 @@ def find(connection: Connection, name: str) -> list[Candidate]:
     custom = parse_custom_id(name)
     values = {
         "name": name,
-        "uuid": str(uuid) if (uuid := _uuid(name)) is not None else None,
+        "uuid": parse_uuid(name),
         "custom": str(custom.job_id) if custom is not None else None,
         "limit": CANDIDATES_MAX,
     }
@@ -100,13 +118,6 @@ def find(connection: Connection, name: str) -> list[Candidate]:
             one = Candidate(kind="batch", found_by=found_by, **row._asdict())
             found.setdefault(row.id, one)
     return list(found.values())[:CANDIDATES_MAX]
-
-
-def _uuid(name: str) -> UUID | None:
-    try:
-        return UUID(name)
-    except ValueError:
-        return None
 
 
 def of_job(connection: Connection, job_id: UUID) -> Timeline:

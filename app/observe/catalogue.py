@@ -95,7 +95,7 @@ SUMS: Final = (
     ),
     _counter(
         "provider_requests",
-        "provider operation reply",
+        "provider operation reply code",
         "Requests to providers, by what they said; a kill loses the last second's.",
     ),
     _histogram(

@@ -23,6 +23,7 @@ from app.policy.standing import Limits, Standing
 
 #: A standing that could not be read is judged the same at any moment.
 _ANY: Final = datetime.fromtimestamp(0, UTC)
+_NOT_TOLD: Final = "unknown"
 
 
 class LedgerCollector(Collector):
@@ -115,7 +116,10 @@ def _histogram(metric: Metric, sums: Iterable[Sum]) -> Family:
 
 def _labels(metric: Metric, one: Sum) -> Labels:
     others = iter(one.labels)
-    return tuple(one.model if name == "model" else next(others) for name in metric.labels)
+    # What an earlier version counted lacks the labels that were added at the end since.
+    return tuple(
+        one.model if name == "model" else next(others, _NOT_TOLD) for name in metric.labels
+    )
 
 
 def _written(le: float) -> str:

@@ -79,3 +79,11 @@ def parse_custom_id(text: str) -> CustomId | None:
     if number >= 1 << 128:
         return None
     return CustomId(deployment=parts[1], token=parts[2], job_id=UUID(int=number))
+
+
+def parse_uuid(name: str) -> UUID | None:
+    """The id of ours that somebody has written; None where it is none."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return None

@@ -22,6 +22,7 @@ from app.providers import (
     reading,
     replies,
 )
+from app.providers.heard import Hearing
 from app.providers.port import (
     BatchLimits,
     BatchReport,
@@ -258,7 +259,7 @@ class AnthropicProvider:
             # Retries are ours: the SDK would repeat a create whose reply was lost, and pay twice.
             max_retries=0,
             timeout=self._timeout(timeout_s),
-            http_client=anthropic.DefaultHttpxClient(follow_redirects=follow_redirects),
+            http_client=_Client(follow_redirects=follow_redirects),
         )
 
     def _timeout(self, timeout_s: float) -> httpx2.Timeout:
@@ -279,6 +280,10 @@ class AnthropicProvider:
             return downloads.stream(response, into, bytes_max=bytes_max)
         finally:
             response.close()
+
+
+class _Client(Hearing, anthropic.DefaultHttpxClient):
+    """The SDK's own client, which says what it hears."""
 
 
 def _require_messages(endpoint: str) -> None:

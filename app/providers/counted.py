@@ -1,10 +1,11 @@
-"""A provider whose every reply is counted, by operation and by what it said."""
+"""A provider whose every reply is counted, by operation, by what it meant, and by what HTTP said."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
+from app.providers import heard
 from app.providers.port import (
     Accepted,
     Ambiguous,
@@ -32,8 +33,8 @@ from app.providers.port import (
     UploadReply,
 )
 
-#: Provider, operation, and one word for the reply.
-Note = Callable[[str, str, str], None]
+#: Provider, operation, one word for the reply, and what HTTP said last (`app.providers.heard`).
+Note = Callable[[str, str, str, str], None]
 
 _Reply = TypeVar("_Reply")
 
@@ -75,13 +76,14 @@ class Counted:
 
     def newest_batch_id(self) -> str | None:
         """See `Provider`."""
+        heard.forget()
         try:
             found = self._inner.newest_batch_id()
         except MarkUnreadError as error:
             self._count("list", error.reply)
             raise
         if not self.uploads:
-            self._note(self.name, "list", "listed")
+            self._say("list", "listed")
         return found
 
     def upload(self, path: Path, *, name: str) -> UploadReply:
@@ -149,13 +151,17 @@ class Counted:
         self._inner.close()
 
     def _counted(self, operation: str, ask: Callable[[], _Reply]) -> _Reply:
+        heard.forget()
         try:
             reply = ask()
         except BaseException:
-            self._note(self.name, operation, "raised")
+            self._say(operation, "raised")
             raise
         self._count(operation, reply)
         return reply
 
     def _count(self, operation: str, reply: object) -> None:
-        self._note(self.name, operation, _WORDS.get(type(reply), "other"))
+        self._say(operation, _WORDS.get(type(reply), "other"))
+
+    def _say(self, operation: str, word: str) -> None:
+        self._note(self.name, operation, word, heard.last())

@@ -21,6 +21,7 @@ from app.providers import (
     reading,
     replies,
 )
+from app.providers.heard import Hearing
 from app.providers.port import (
     BatchLimits,
     BatchReport,
@@ -276,12 +277,16 @@ class OpenAIProvider:
             # Retries are ours: the SDK would repeat a create whose reply was lost, and pay twice.
             max_retries=0,
             timeout=self._timeout(timeout_s),
-            http_client=openai.DefaultHttpxClient(follow_redirects=follow_redirects),
+            http_client=_Client(follow_redirects=follow_redirects),
         )
 
     def _timeout(self, timeout_s: float) -> httpx2.Timeout:
         connect_s = min(self._connect_timeout_s, timeout_s)
         return httpx2.Timeout(timeout_s, connect=connect_s, pool=connect_s)
+
+
+class _Client(Hearing, openai.DefaultHttpxClient):
+    """The SDK's own client, which says what it hears."""
 
 
 def _url(endpoint: str) -> str:

@@ -16,7 +16,7 @@ def counts() -> Counts:
 
 
 def requests() -> Note:
-    """Notes one request to a provider: whose, which operation, and what it said."""
+    """Notes one request to a provider: whose, which operation, what it meant, what HTTP said."""
     return partial(counts().note, "provider_requests")
 
 

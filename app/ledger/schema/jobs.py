@@ -122,23 +122,14 @@ job = Table(
         "as_of",
         postgresql_where=text("likeness IS NOT NULL AND state = 'succeeded'"),
     ),
+    # The key first: a person has nothing else in the hand.
     Index(
         "uq_job_key",
+        "key",
         "tenant",
         "endpoint",
-        "key",
         unique=True,
         postgresql_where=text("key IS NOT NULL"),
-    ),
-    Index(
-        "ix_job_waiting",
-        "tier",
-        "account",
-        "endpoint",
-        "model",
-        "betas",
-        "ready_at",
-        postgresql_where=text("state = 'waiting'"),
     ),
     Index(
         "ix_job_cancel_requested",
@@ -177,12 +168,12 @@ job = Table(
         "provider",
         "account",
         "due_at",
-        postgresql_where=text("state = 'in_flight' AND due_at IS NOT NULL"),
+        postgresql_where=text("state = 'in_flight'"),
     ),
+    # For lists: the newest of those that ended so.
+    Index("ix_job_settled", "state", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
     Index("ix_job_result", "result_id", postgresql_where=text("result_id IS NOT NULL")),
-    # For a person who has a name in the hand.
-    Index("ix_job_name", "key", postgresql_where=text("key IS NOT NULL")),
-    Index("ix_job_subject", "subject", postgresql_where=text("subject IS NOT NULL")),
+    # For a person who has a name in the hand. A subject is looked for in one workload after the other.
     Index(
         "ix_job_request",
         "provider_request_id",
