@@ -15,7 +15,7 @@ RUN uv build --quiet --wheel --out-dir dist . \
  && uv venv --quiet /opt/unhurried \
  && uv pip install --quiet --no-cache --compile-bytecode --python /opt/unhurried/bin/python \
       --constraints requirements.lock \
-      "unhurried[service,simulator] @ file://$(ls /build/dist/*.whl)"
+      "unhurried[service,simulator,otel] @ file://$(ls /build/dist/*.whl)"
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --user-group --no-create-home unhurried \

@@ -67,7 +67,7 @@ memory: $(READY) ## Measure what the service keeps in memory
 
 lock: $(UV) ## Write requirements.lock anew; UPGRADE=1 takes newer versions
 	$(UV) pip compile pyproject.toml \
-	  --extra service --extra simulator --group dev --universal --generate-hashes \
+	  --extra service --extra simulator --extra otel --group dev --universal --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  $(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
 

@@ -9,6 +9,7 @@ from app.celery import app
 from app.completion import once
 from app.direct.answer import Call
 from app.observe.quiet_tasks import QuietTask
+from app.policy import tracing
 from app.policy.ends import Failure
 from app.wiring import completion, direct
 from unhurried.contract import (
@@ -56,7 +57,14 @@ def _answer(task: Task[Any, Any], endpoint: Endpoint, *args: Any, **kwargs: Any)
     task_id = task.request.id
     assert task_id is not None, "a worker always knows the id of what it runs"
     contract = task.request.get(CONTRACT_HEADER, CONTRACT_VERSION)
-    call = Call(endpoint=endpoint, task_id=task_id, args=args, kwargs=kwargs, contract=contract)
+    call = Call(
+        endpoint=endpoint,
+        task_id=task_id,
+        args=args,
+        kwargs=kwargs,
+        contract=contract,
+        trace=tracing.carried(_traced(task)),
+    )
     end = direct.direct_answer().answer(call)
     if isinstance(end, Failure):
         raise failure(end.error)
@@ -91,7 +99,11 @@ def embeddings(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any
 def _go_on_with_the_trace(task: Task[Any, Any], **_: Any) -> None:
     """What Celery publishes after a direct call belongs to its caller's trace."""
     if task.name in ENDPOINTS_BY_TASK:
-        once.carry({name: task.request.get(name) for name in ("traceparent", "tracestate")})
+        once.carry(_traced(task))
+
+
+def _traced(task: Task[Any, Any]) -> dict[str, Any]:
+    return {name: task.request.get(name) for name in ("traceparent", "tracestate")}
 
 
 @task_postrun.connect(weak=False)

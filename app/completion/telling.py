@@ -13,7 +13,6 @@ from app.observe.quiet import described
 from app.observe.task_events import Told
 from app.policy import task_events, tracing
 from app.policy.ends import End, Failure, Revoked, Value
-from app.policy.lifecycle import JobState
 from app.policy.task_events import About, TaskEvent
 from app.policy.tracing import Span
 from unhurried.errors import failure
@@ -55,26 +54,13 @@ def _span(one: Ended) -> Span | None:
     if job is None or course is None:
         return None
     ended_at = ticket.ready_at or datetime.now(UTC)
-    told: dict[str, str | int | float | bool] = {
-        "gen_ai.provider.name": course.provider,
-        "gen_ai.operation.name": tracing.operation(job.endpoint),
-        "gen_ai.request.model": job.model,
-        "unhurried.tier": job.tier,
-        "unhurried.outcome": job.outcome or job.state,
-        "unhurried.job_id": str(job.job_id),
-        "unhurried.task_id": ticket.task_id,
-    }
-    usage: dict[str, int] = json.loads(job.usage) if job.usage else {}
-    for name in ("input_tokens", "output_tokens"):
-        if usage.get(name):
-            told[f"gen_ai.usage.{name}"] = usage[name]
-    return Span(
-        name=f"{told['gen_ai.operation.name']} {job.model}",
+    return tracing.of_job(
+        job,
+        task_id=ticket.task_id,
+        provider=course.provider,
         began_at=course.published_at or ticket.admitted_at or ended_at,
         ended_at=ended_at,
         trace=tracing.carried(json.loads(ticket.headers)),
-        attributes=told,
-        error=(job.error_code or job.state) if job.state != JobState.SUCCEEDED else None,
         batch=course.submission_id,
     )
 

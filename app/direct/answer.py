@@ -5,20 +5,21 @@ The record comes after the answer: with the ledger down the caller still gets it
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
 from app.direct.record import Recorder
 from app.direct.spend import Reservation, SpendGuard
 from app.ledger.direct import Billed, DirectRecord
-from app.policy import admission, ends, flaws, versions
+from app.policy import admission, ends, flaws, tracing, versions
 from app.policy.admission import JobDraft, Refusal
 from app.policy.ends import JobsEnd
 from app.policy.judging import billed_usage
 from app.policy.outcomes import Answered, Outcome, Transient
 from app.policy.pricing import Overrides, price
 from app.policy.rules import Rules
+from app.policy.tracing import Asked, Span
 from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
 from app.providers.port import Ambiguous, Direct, DirectReply, LaneClosed, NotTaken, Provider
@@ -41,6 +42,8 @@ class Call:
     kwargs: Mapping[str, Any]
     #: What its message says that it speaks.
     contract: object = CONTRACT_VERSION
+    #: The trace that it belongs to (`tracing.carried`); empty where it names none.
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 class _OverLimit:
@@ -61,8 +64,10 @@ class DirectAnswer:
         overrides: Overrides,
         timeout_s: float,
         guard: SpendGuard,
+        told: Callable[[Sequence[Span]], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`told` hears of each call that was asked, when it has ended; it returns at once and raises nothing."""
         self._providers = providers
         self._recorder = recorder
         self._limits = limits
@@ -71,6 +76,7 @@ class DirectAnswer:
         self._overrides = overrides
         self._timeout_s = timeout_s
         self._guard = guard
+        self._told = told
         self._sleep = sleep
 
     def answer(self, call: Call) -> JobsEnd:
@@ -86,7 +92,7 @@ class DirectAnswer:
             rules=self._rules,
         )
         if isinstance(decision, Refusal):
-            return _failed(decision.code, decision.message, decision.on_failure)
+            return ends.without_answer(_error(decision.code, decision.message), decision.on_failure)
         known = self._recorder.known(decision)
         return known if known is not None else self._ask(call, decision)
 
@@ -94,11 +100,12 @@ class DirectAnswer:
         provider = self._providers.get((draft.provider, draft.account))
         if provider is None:
             message = f"no key is configured for account {draft.account!r} at {draft.provider}"
-            return _failed("no_key", message, draft.on_failure)
+            return self._fail(call, draft, _error("no_key", message))
         try:
             request = self._attached.whole(draft.request)
         except UnattachedError as error:
-            return _failed(error.code, str(error), draft.on_failure, retryable=error.passing)
+            found = _error(error.code, str(error), retryable=error.passing)
+            return self._fail(call, draft, found)
         until = time.monotonic() + self._timeout_s
         ended: Outcome | None = None
         billed: list[Billed | None] = []
@@ -108,7 +115,7 @@ class DirectAnswer:
             if not isinstance(reply, Direct):
                 # An answer that is not what was asked for is still more than none.
                 return (
-                    _cut_off(reply, draft)
+                    self._fail(call, draft, _cut_off(reply, draft))
                     if ended is None
                     else self._end(call, draft, ended, billed, reserved)
                 )
@@ -190,7 +197,40 @@ class DirectAnswer:
             reserved_at=next((one.at for one in reserved), None),
         )
         self._recorder.record(record)
-        return ends.of_job(record.job_end(), draft.on_failure)
+        end = record.job_end()
+        span = tracing.of_job(
+            end,
+            task_id=call.task_id,
+            provider=draft.provider,
+            began_at=draft.published_at,
+            ended_at=record.ended_at,
+            trace=call.trace,
+        )
+        self._tell(span)
+        return ends.of_job(end, draft.on_failure)
+
+    def _fail(self, call: Call, draft: JobDraft, error: dict[str, Any]) -> JobsEnd:
+        asked = Asked(
+            task_id=call.task_id,
+            job_id=draft.id,
+            provider=draft.provider,
+            endpoint=draft.endpoint,
+            model=draft.model,
+            tier=draft.tier,
+        )
+        span = tracing.without_end(
+            asked,
+            code=error["code"],
+            began_at=draft.published_at,
+            ended_at=datetime.now(UTC),
+            trace=call.trace,
+        )
+        self._tell(span)
+        return ends.without_answer(error, draft.on_failure)
+
+    def _tell(self, span: Span) -> None:
+        if self._told is not None:
+            self._told([span])
 
     def _bill(self, draft: JobDraft, outcome: Outcome) -> Billed | None:
         usage = billed_usage(outcome)
@@ -207,17 +247,19 @@ def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:
     return draft.on_failure is OnFailure.RETRY and failed and attempts < draft.attempts_max
 
 
-def _cut_off(reply: NotTaken | LaneClosed | Ambiguous | _OverLimit, draft: JobDraft) -> JobsEnd:
+def _cut_off(
+    reply: NotTaken | LaneClosed | Ambiguous | _OverLimit, draft: JobDraft
+) -> dict[str, Any]:
     match reply:
         case _OverLimit():
             message = f"account {draft.account!r} at {draft.provider} may spend no more today (UTC)"
-            return _failed("spend_limit_reached", message, draft.on_failure, retryable=True)
+            return _error("spend_limit_reached", message, retryable=True)
         case NotTaken():
-            return _failed("not_taken", reply.reason, draft.on_failure, retryable=True)
+            return _error("not_taken", reply.reason, retryable=True)
         case LaneClosed():
-            return _failed(reply.code, reply.message, draft.on_failure)
+            return _error(reply.code, reply.message)
         case Ambiguous():
-            return _failed("answer_lost", reply.reason, draft.on_failure, retryable=True)
+            return _error("answer_lost", reply.reason, retryable=True)
         case _:
             assert_never(reply)
 
@@ -226,6 +268,5 @@ def _account(draft: JobDraft) -> Account:
     return Account(provider=draft.provider, account=draft.account)
 
 
-def _failed(code: str, message: str, on_failure: OnFailure, *, retryable: bool = False) -> JobsEnd:
-    error = {"code": code, "message": message, "retryable": retryable}
-    return ends.without_answer(error, on_failure)
+def _error(code: str, message: str, *, retryable: bool = False) -> dict[str, Any]:
+    return {"code": code, "message": message, "retryable": retryable}

@@ -78,7 +78,7 @@ _JOB_BY: Final = {
           ORDER BY settled_at DESC LIMIT :limit
         ) AS found
         UNION ALL
-        SELECT id FROM job WHERE workload IS NULL AND subject = :name)""",
+        SELECT id FROM job WHERE workload IS NULL AND subject = :name)""",  # noqa: S608 - a number of this module
     "provider request id": "job.provider_request_id = :name",
 }
 _BATCH_BY: Final = {

@@ -1,15 +1,21 @@
 """A caller's trace, as its messages carry it, and what a call and a batch are in it. Pure.
 
+Calls are told by OpenTelemetry's names for generative AI, which say nothing of what was said.
+
 W3C Trace Context: `traceparent` names the trace and the span that published, `tracestate` is others' own.
 Baggage is not carried: it may hold anything.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
+
+from app.policy.ends import JobEnd
+from app.policy.lifecycle import JobState
 
 _PARENT: Final = "traceparent"
 _STATE: Final = "tracestate"
@@ -33,6 +39,83 @@ class Span:
     error: str | None = None
     #: The submission whose batch it was answered in.
     batch: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What was asked of whom, for which task."""
+
+    task_id: str
+    job_id: UUID
+    provider: str
+    endpoint: str
+    model: str
+    tier: str
+
+
+def of_job(
+    job: JobEnd,
+    *,
+    task_id: str,
+    provider: str,
+    began_at: datetime,
+    ended_at: datetime,
+    trace: Mapping[str, str],
+    batch: UUID | None = None,
+) -> Span:
+    """The span of a call whose job has ended, from its publishing to its end."""
+    asked = Asked(
+        task_id=task_id,
+        job_id=job.job_id,
+        provider=provider,
+        endpoint=job.endpoint,
+        model=job.model,
+        tier=job.tier,
+    )
+    told = _about(asked, outcome=job.outcome or job.state)
+    usage: dict[str, int] = json.loads(job.usage) if job.usage else {}
+    for name in ("input_tokens", "output_tokens"):
+        if usage.get(name):
+            told[f"gen_ai.usage.{name}"] = usage[name]
+    return Span(
+        name=_name(asked),
+        began_at=began_at,
+        ended_at=ended_at,
+        trace=trace,
+        attributes=told,
+        error=(job.error_code or job.state) if job.state != JobState.SUCCEEDED else None,
+        batch=batch,
+    )
+
+
+def without_end(
+    asked: Asked, *, code: str, began_at: datetime, ended_at: datetime, trace: Mapping[str, str]
+) -> Span:
+    """The span of a call that came to no end that anybody knows: its error is the code its caller gets."""
+    return Span(
+        name=_name(asked),
+        began_at=began_at,
+        ended_at=ended_at,
+        trace=trace,
+        attributes=_about(asked, outcome=code),
+        error=code,
+    )
+
+
+def _name(asked: Asked) -> str:
+    return f"{operation(asked.endpoint)} {asked.model}"
+
+
+def _about(asked: Asked, *, outcome: str) -> dict[str, str | int | float | bool]:
+    return {
+        "gen_ai.provider.name": asked.provider,
+        "gen_ai.operation.name": operation(asked.endpoint),
+        "gen_ai.request.model": asked.model,
+        "unhurried.tier": asked.tier,
+        "unhurried.outcome": outcome,
+        "unhurried.job_id": str(asked.job_id),
+        "unhurried.task_id": asked.task_id,
+    }
 
 
 def carried(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from app.direct.answer import DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
 from app.settings import settings
+from app.wiring import watching
 from app.wiring.accounts import daily_limits, limits, providers
 from app.wiring.policy import rules
 from app.wiring.stores import attached, client, engine
@@ -21,7 +22,7 @@ def recorder() -> Recorder:
 @cache
 def direct_answer() -> DirectAnswer:
     """Answers direct calls."""
-    config = settings()
+    config, spans = settings(), watching.spans()
     return DirectAnswer(
         providers=providers(),
         recorder=recorder(),
@@ -31,4 +32,5 @@ def direct_answer() -> DirectAnswer:
         overrides=config.price_overrides,
         timeout_s=config.sync_timeout_s,
         guard=SpendGuard(engine=engine(), daily_limits=daily_limits()),
+        told=spans.calls if spans is not None else None,
     )

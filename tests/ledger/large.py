@@ -82,7 +82,7 @@ _FILL: Final = f"""
       SELECT 'jobs_queued', ARRAY['batch'], '', n, n, 0 FROM generate_series(1, 2000) AS n;
     INSERT INTO tally (name, labels, count)
       SELECT 'jobs_opened', ARRAY['batch'], 1 FROM generate_series(1, 1000);
-"""
+"""  # noqa: S608 - constants of this module
 
 
 #: What is built at once takes a third of what is built row by row.

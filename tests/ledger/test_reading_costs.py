@@ -84,9 +84,7 @@ def doctor(engine: Engine, client: redis.Redis) -> Doctor:
     return Doctor(engine=engine, client=client, configured=configured)
 
 
-def lookups(
-    engine: Engine, names: Mapping[str, str]
-) -> Mapping[str, list[Callable[[], object]]]:
+def lookups(engine: Engine, names: Mapping[str, str]) -> Mapping[str, list[Callable[[], object]]]:
     """What a page or a command looks up, by the archive's own methods."""
     archive = Archive(engine=engine, result_lifetime=LIFETIME)
     states = (None, *map(str, JobState))

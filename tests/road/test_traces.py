@@ -143,6 +143,28 @@ def test_a_failure_says_so_by_its_code(spans: Spans, ids: Ids) -> None:
     assert {"status_code": "ERROR"} == span["status"]
 
 
+def test_a_direct_call_has_a_span_of_its_own(stack: Stack, ids: Ids) -> None:
+    """
+    From the process that answered it, in its caller's trace; one that fails says so by its code.
+    """
+    wanted = (ids["sync"]["link"], ids["sync"]["failing"])
+
+    def told() -> list[dict[str, Any]] | None:
+        found = {one["attributes"]["unhurried.task_id"]: one for one in printed(stack, "sync")}
+        return [found[one] for one in wanted] if found.keys() >= set(wanted) else None
+
+    answered, failed = wait_until(told, within_s=30, what="the spans of direct calls")
+    assert (f"0x{TRACE_ID}", "0x00f067aa0ba902b7") == (
+        answered["context"]["trace_id"],
+        answered["parent_id"],
+    )
+    about = answered["attributes"]
+    assert ("sync", "answered") == (about["unhurried.tier"], about["unhurried.outcome"])
+    assert about["gen_ai.usage.output_tokens"] > 0
+    assert "invalid_request_error" == failed["attributes"]["error.type"]
+    assert {"status_code": "ERROR"} == failed["status"]
+
+
 def test_a_call_without_a_trace_begins_one(spans: Spans, ids: Ids) -> None:
     """
     It is still seen, and linked to its batch.

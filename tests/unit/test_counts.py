@@ -28,8 +28,8 @@ def test_what_is_noted_is_written_by_itself() -> None:
     store = Store()
     counts = Counts(store.write, every_s=0.01)
     for _ in range(3):
-        counts.note("provider_requests", "openai", "poll", "reported")
-    key = ("provider_requests", ("openai", "poll", "reported"))
+        counts.note("provider_requests", "openai", "poll", "reported", "200")
+    key = ("provider_requests", ("openai", "poll", "reported", "200"))
 
     wait_until(lambda: store.counted[key] == 3, within_s=5, what="three requests to be written")
 

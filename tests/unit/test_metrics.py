@@ -208,8 +208,27 @@ def test_no_label_is_of_an_open_set() -> None:
 
     assert labels == {
         *"finding severity provider model health tier from_tier to_tier".split(),
-        *"state reason outcome type operation reply round version".split(),
+        *"state reason outcome type operation reply code round version".split(),
     }
+
+
+def test_what_was_counted_with_fewer_labels_stays() -> None:
+    """
+    An earlier version, or one that still runs, says no code: it is unknown.
+    """
+    sums = tuple(
+        Sum(name="provider_requests", labels=labels, model="", le=inf, count=count, total=0)
+        for labels, count in (
+            (("openai", "poll", "reported"), 5),
+            (("openai", "poll", "reported", "200"), 2),
+        )
+    )
+    reading = Reading(at=NOW, standing=Standing(), sums=sums)
+    samples = scraped(Seen(reading=reading, age_s=0))
+    labels = {"provider": "openai", "operation": "poll", "reply": "reported"}
+
+    assert 5 == value(samples, "provider_requests_total", code="unknown", **labels)
+    assert 2 == value(samples, "provider_requests_total", code="200", **labels)
 
 
 def test_names_have_their_units() -> None:
