@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -28,6 +27,7 @@ _HISTORY: Final = timedelta(days=30)
 _QUEUES_MAX: Final = 500
 _NEAR_REAL_TIME_LOOK: Final = 1000
 
+_STATES: Final = {str(one): one for one in SubmissionState}
 _LIVE: Final = "('planned', 'uploaded', 'sending', 'unknown', 'accepted')"
 _COLUMNS: Final = """
     submission.id, submission.pack_id, submission.provider, submission.account, pack.model,
@@ -136,8 +136,8 @@ def batches(
     typical = _typical(connection, at)
     late = _overdue(connection, {(row.provider, row.account) for row in rows}, at)
     return [
-        replace(
-            _batch(row),
+        _batch(
+            row,
             typical=typical.get((row.provider, row.model)),
             due_at=late.get(row.pack_id),
             unread_since=unread.get(row.id),
@@ -146,12 +146,28 @@ def batches(
     ]
 
 
-def _batch(row: Any) -> Batch:
-    fields = row._asdict()
-    submission_id = fields.pop("id")
-    fields.pop("pack_id")
-    state = SubmissionState(fields.pop("state"))
-    return Batch(submission_id=str(submission_id), state=state, **fields)
+def _batch(row: Any, **of_others: Any) -> Batch:
+    """Written out: ten thousand of them are made for each look, and by name alone that takes twice as long."""
+    return Batch(
+        submission_id=str(row.id),
+        provider=row.provider,
+        account=row.account,
+        model=row.model,
+        state=_STATES[row.state],
+        jobs_count=row.jobs_count,
+        created_at=row.created_at,
+        provider_batch_id=row.provider_batch_id,
+        provider_status=row.provider_status,
+        provider_done=row.provider_done,
+        sent_at=row.sent_at,
+        accepted_at=row.accepted_at,
+        observed_at=row.observed_at,
+        expires_at=row.expires_at,
+        ended_at=row.ended_at,
+        collected_at=row.collected_at,
+        last_error=row.last_error,
+        **of_others,
+    )
 
 
 def _typical(connection: Connection, at: datetime) -> dict[Account, timedelta]:
