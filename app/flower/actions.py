@@ -44,6 +44,9 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
         """
         if getattr(self.application.options, "read_only", False):
             raise HTTPError(HTTPStatus.FORBIDDEN, "Flower is in read-only mode")
+        if not self.settings.get("xsrf_cookies"):
+            # Flower before 2.2 asks for no token, so Tornado has not looked for ours.
+            self.check_xsrf_cookie()
         do = self._decided()
         try:
             # Flower's own threads: what takes long for a hundred thousand jobs keeps no page waiting.

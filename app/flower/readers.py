@@ -9,7 +9,9 @@ from flower.views import BaseHandler
 def may_act(handler: BaseHandler) -> bool:
     """Whether Flower would let this reader act: what cannot be done is not offered."""
     options = handler.application.options
-    protected = bool(options.basic_auth or options.auth) or handler.unauthenticated_api
+    # Flower before 2.2 says so in its API alone: there, without a log-in, nothing is offered.
+    opened = getattr(handler, "unauthenticated_api", False)
+    protected = bool(options.basic_auth or options.auth) or opened
     return protected and not getattr(options, "read_only", False)
 
 

@@ -24,12 +24,18 @@ class Stage:
         """Where Flower is."""
         return self.stack.flower_url
 
-    def another(self, name: str, *options: str) -> str:
-        """One more Flower over the same ledger, started with other options; its address."""
+    def another(
+        self, name: str, *options: str, metrics: bool = False, path: Path | None = None
+    ) -> str:
+        """One more Flower over the same ledger, started with other options; its address.
+
+        `path` is where it finds modules before it looks anywhere else.
+        """
         port = free_port()
         base = [word for word in procfile()["flower"] if not word.startswith("--port=")]
         # Pages read by themselves where nothing else does.
-        self.stack.own[name] = {"UNHURRIED_FLOWER_METRICS": "false"}
+        own = {"UNHURRIED_FLOWER_METRICS": str(metrics).lower()}
+        self.stack.own[name] = own | ({"PYTHONPATH": str(path)} if path is not None else {})
         self.stack.launch(name, [*base, f"--port={port}", *options])
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: listens(port), within_s=120, what=f"{name} to listen")
