@@ -278,7 +278,7 @@ def _print(found: Mapping[str, Phases], count: int) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.writing", description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000, help="jobs of each round")
+    parser.add_argument("--count", type=int, default=5_000, help="jobs of each round")
     parser.add_argument(
         "--without", action="append", default=[], metavar="INDEX", help="a ledger without this one"
     )

@@ -5,8 +5,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPMessage
+from email.message import Message
 from http.cookiejar import CookieJar
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,7 @@ class Answer:
     """A status, its headers and its text."""
 
     status: int
-    headers: HTTPMessage
+    headers: Message
     text: str
 
 
@@ -38,7 +39,7 @@ class Reader:
         """A page."""
         return self._ask(urllib.request.Request(self.url + path))
 
-    def act(self, *, with_token: bool = True, **said: str) -> Answer:
+    def act(self, said: Mapping[str, str], *, with_token: bool = True) -> Answer:
         """One decision, as a page's form sends it."""
         token = {"_xsrf": self._token()} if with_token else {}
         data = urllib.parse.urlencode({"request_id": str(uuid4()), **said, **token}).encode()

@@ -70,7 +70,7 @@ def look(engine: Engine, client: redis.Redis) -> Look:
 
 def doctor(engine: Engine, client: redis.Redis) -> Doctor:
     configured = Configured(
-        spool_directory=Path("/tmp"),  # noqa: S108 - looked at, never written
+        spool_directory=Path.cwd(),
         accounts=(),
         receivers=(),
         has_mail_server=False,
@@ -140,13 +140,13 @@ def test_ten_thousand_batches_are_read_by_indexes(
         Counting(engine=engine, result_lifetime=LIFETIME).run()
     assert len(statements) > 50
     with engine.connect() as connection:
-        costs = [large.cost(connection, *one) for one in statements]
+        costs = [large.cost(connection, *asked) for asked in statements]
         connection.rollback()
 
-    for one in costs:
+    for cost in costs:
         for table, most in SCANNED_MAX.items():
-            assert one.scanned.get(table, 0) <= most, one
-        assert one.buffers <= BUFFERS_MAX, one
+            assert cost.scanned.get(table, 0) <= most, cost
+        assert cost.buffers <= BUFFERS_MAX, cost
 
 
 def test_a_look_without_an_index_is_noticed(engine: Engine) -> None:
