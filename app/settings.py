@@ -1,9 +1,10 @@
 """Every setting of the service: read once, typed, bounded. Names are `UNHURRIED_<FIELD>`."""
 
+import math
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -21,7 +22,11 @@ from app.accounts import Account, is_own
 from app.accounts import read as read_accounts
 from app.receivers import Receiver
 from unhurried import storage
+from unhurried.contract import REDIS_LIFETIME_S
 
+_DAY_S: Final = 24 * 3600
+#: A provider's window for a batch.
+_WINDOW_S: Final = _DAY_S
 Seconds = Annotated[float, Field(gt=0)]
 Usd = Annotated[float, Field(gt=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
@@ -146,6 +151,12 @@ class Settings(BaseSettings):
 
     upkeep_every_s: Seconds = 60
 
+    # Retention
+    #: What was asked and answered, addresses, and words that may quote them: emptied so long after the end.
+    keep_content_days: Annotated[int, Field(ge=1, le=36_500)] = 30
+    #: Whole records: jobs, tickets, batches, charges, what people decided. Never less than their content.
+    keep_records_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+
     # Standing: by what is judged how everything is
     #: Results that somebody awaits and nobody has picked up for longer are worth a look.
     pick_up_within_s: Seconds = 1800
@@ -232,6 +243,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _kept_long_enough(self) -> Self:
+        self.require_kept(
+            self.keep_content_days,
+            self.keep_records_days,
+            names=("UNHURRIED_KEEP_CONTENT_DAYS", "UNHURRIED_KEEP_RECORDS_DAYS"),
+        )
+        return self
+
+    @model_validator(mode="after")
     def _spending_bounded(self) -> Self:
         keys = {
             "anthropic": (
@@ -253,6 +273,27 @@ class Settings(BaseSettings):
     def _receivers_reachable(self) -> Self:
         receivers.require_reachable(self.webhooks, self.webhook_hosts_allowed)
         return self
+
+    def require_kept(self, content_days: int, records_days: int, *, names: tuple[str, str]) -> None:
+        """Raise ValueError, by the name that a person gave it, for what would be pruned too early."""
+        if content_days < self.keep_content_days_min:
+            msg = (
+                f"{names[0]} must be at least {self.keep_content_days_min}: a provider's window of a day, and "
+                "the time for which Redis keeps results and may have to be told them again"
+            )
+            raise ValueError(msg)
+        if records_days < content_days:
+            msg = (
+                f"{names[1]} must be at least {content_days} ({names[0]}): a record stays as long as what it "
+                "is the record of"
+            )
+            raise ValueError(msg)
+
+    @property
+    def keep_content_days_min(self) -> int:
+        """Content that is younger than so many days may still be needed."""
+        in_redis_s = max(self.result_lifetime_s, REDIS_LIFETIME_S)
+        return math.ceil((_WINDOW_S + in_redis_s) / _DAY_S)
 
     @property
     def linger(self) -> timedelta:

@@ -18,6 +18,7 @@
         ├── JobExpired
         ├── JobCancelled
         ├── SpendLimitReached  the account may spend no more today; repeat it tomorrow (UTC)
+        ├── ContentPruned      it was answered, and the answer is kept no longer
         └── AnswerLost         nobody knows whether it was answered; repeating may pay again
 
 Celery's JSON backend rebuilds an exception as `cls(*args)` from a module that is already imported.
@@ -103,7 +104,7 @@ class UnknownJob(ReadError):
         super().__init__(job_id)
 
     def __str__(self) -> str:
-        return f"no job {self.job_id!r}: it was never published here"
+        return f"no job {self.job_id!r}: it was never published here, or so long ago that its record is pruned"
 
 
 class NotReady(ReadError):
@@ -206,6 +207,13 @@ class SpendLimitReached(JobFailed):
     """The account's daily limit does not allow a call that a user waits for. Nothing was asked."""
 
 
+class ContentPruned(JobFailed):
+    """It was answered and paid for, and the answer is kept no longer: the message says since when.
+
+    The same key buys no second answer. To ask anew, use another key.
+    """
+
+
 class AnswerLost(JobFailed):
     """A direct call was cut off: it may have been answered and paid for. Repeating may pay again."""
 
@@ -217,6 +225,7 @@ _CLASSES: Final[dict[str, type[JobFailed]]] = {
     "cancelled": JobCancelled,
     "answer_lost": AnswerLost,
     "spend_limit_reached": SpendLimitReached,
+    "content_pruned": ContentPruned,
     "invalid_request": RequestRejected,
     "invalid_request_error": RequestRejected,
 }

@@ -257,4 +257,8 @@ class Job:
         except UnknownJob:
             if asking.restore(self._app, self.id) is not Reply.RESTORED:
                 raise
+            # What came back may say that it was pruned.
+            state, value = self._look()
+            if state == states.FAILURE and isinstance(value, BaseException):
+                raise value from None
         return stored.output(self._app, result_id)

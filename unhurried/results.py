@@ -87,6 +87,8 @@ class Result(BaseModel):
     produced_at: AwareDatetime | None = None
     effective_until: AwareDatetime | None = None
     provider_request_id: str | None = None
+    #: When the answer, and every word about it, was pruned by the service; None while they are there.
+    content_pruned_at: AwareDatetime | None = None
     error: ErrorValue | None = None
     #: The call's policy is to leave it out where it failed (`on_failure="drop"`).
     dropped: bool = False

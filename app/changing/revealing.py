@@ -23,7 +23,7 @@ class Revealing:
     def request(self, decision: Decision, job_id: UUID) -> dict[str, Any] | None:
         """The request of a job as the provider gets it, once it is recorded that somebody saw it.
 
-        None where there is no such job. Raises AnotherDecisionError, as any action.
+        None where there is no such job, or what it asked was pruned. Raises AnotherDecisionError, as any action.
         """
         with self._engine.begin() as connection:
             now = ledger.now(connection)

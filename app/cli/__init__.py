@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli import changing, examining, listing, showing, status
+from app.cli import changing, examining, listing, pruning, showing, status
 
 
 @click.group(no_args_is_help=True)
@@ -15,3 +15,4 @@ listing.register(unhurried)
 showing.register(unhurried)
 examining.register(unhurried)
 changing.register(unhurried)
+pruning.register(unhurried)

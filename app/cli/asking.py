@@ -140,10 +140,7 @@ def confirm(said: Said, what: What, plan: str, not_undone: str, *, must: bool = 
 
 def report(said: Said, do: Callable[[], Outcome], *, not_undone: str | None = None) -> None:
     """Do it and say what came of it; exits 1 where nothing was to be done."""
-    try:
-        outcome = do()
-    except (UnderWayError, AnotherDecisionError, ValueError) as refusal:
-        _end(str(refusal))
+    outcome = ended(do)
     changed = Changed.model_validate(outcome)
     if said.as_json:
         told = {"request_id": str(said.request_id), "touched": changed.touched, **outcome}
@@ -152,6 +149,14 @@ def report(said: Said, do: Callable[[], Outcome], *, not_undone: str | None = No
         _tell(said, changed, not_undone)
     if not changed.touched and not changed.batches_to_end:
         sys.exit(_NOTHING)
+
+
+def ended(do: Callable[[], Outcome]) -> Outcome:
+    """What came of it. Ends the command where it could not be done, with why."""
+    try:
+        return do()
+    except (UnderWayError, AnotherDecisionError, ValueError) as refusal:
+        _end(str(refusal))
 
 
 def _tell(said: Said, changed: Changed, not_undone: str | None) -> None:

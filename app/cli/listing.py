@@ -13,7 +13,7 @@ from app.cli.printing import (
     table,
     write_json,
 )
-from app.ledger.listing import ROWS_MAX, JobFilter
+from app.ledger.listing import ROWS_MAX, JobFilter, JobLine
 from app.policy.health import BatchHealth, Health
 from app.policy.lifecycle import JobState, SubmissionState
 from app.wiring import standing
@@ -119,11 +119,18 @@ def jobs(
             one.attempt,
             ago(one.admitted_at, now),
             one.due_at,
-            one.error_code or one.outcome,
+            _outcome(one),
         )
         for one in found
     ]
     console().print(table(f"{len(found):,} jobs", _JOB_COLUMNS, rows))
+
+
+def _outcome(one: JobLine) -> str | None:
+    ended = one.error_code or one.outcome
+    if one.content_pruned_at is None:
+        return ended
+    return f"{ended}; content pruned {one.content_pruned_at:%Y-%m-%d}"
 
 
 @click.command()

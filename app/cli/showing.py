@@ -70,11 +70,15 @@ def _candidates(name: str, found: list[Candidate], *, as_json: bool) -> None:
 def _revealed(found: Timeline, *, who: str, why: str) -> dict[str, Any]:
     if found.kind != "job":
         raise click.UsageError(f"a {found.kind} asks nothing by itself: show one of its jobs")
+    pruned_at = found.facts["content_pruned_at"]
+    if pruned_at is not None:
+        raise click.UsageError(f"what {found.id} asked was pruned on {pruned_at:%Y-%m-%d}")
     decision = Decision(
         who=who, why=why, what=REVEAL, subject=f"job:{found.id}", request_id=uuid4()
     )
     asked = changing.revealing().request(decision, found.id)
-    assert asked is not None, "jobs are never deleted while somebody looks"
+    if asked is None:
+        raise click.UsageError(f"what {found.id} asked was pruned just now")
     return asked
 
 

@@ -25,7 +25,11 @@ class JobPage(Page):
             age_s=0,
             error=None,
             id=found.timeline.id,
-            offers=of_job(found.timeline.id, found.timeline.facts["state"]),
+            offers=of_job(
+                found.timeline.id,
+                found.timeline.facts["state"],
+                pruned=found.timeline.facts["content_pruned_at"] is not None,
+            ),
             facts=found.timeline.facts,
             entries=found.timeline.entries,
             actions=found.actions,

@@ -61,12 +61,12 @@ def of_batch(batch_id: UUID, state: str, provider: str, account: str) -> list[Of
     return [*(Offer(what=one, of=of) for one in wishes), Offer(what=What.PAUSE, of=lane)]
 
 
-def of_job(job_id: UUID, state: str) -> list[Offer]:
-    """What can be decided of a job in its state."""
+def of_job(job_id: UUID, state: str, *, pruned: bool = False) -> list[Offer]:
+    """What can be decided of a job in its state; of one whose content was pruned, nothing more."""
     of = {"kind": str(Kind.JOB), "id": str(job_id)}
     if state not in ENDED:
         return [Offer(what=What.CANCEL, of=of), Offer(what=What.EXPEDITE, of=of)]
-    again = state in (JobState.FAILED, JobState.EXPIRED)
+    again = state in (JobState.FAILED, JobState.EXPIRED) and not pruned
     return [Offer(what=What.RETRY, of=of)] if again else []
 
 

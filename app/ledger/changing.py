@@ -118,7 +118,8 @@ def _jobs(connection: Connection, job_ids: Sequence[UUID], subject: Subject) -> 
                          AND outcome IS NOT NULL) AS outcomes,
                    job.answer IS NOT NULL AS is_answered,
                    EXISTS (SELECT 1 FROM ticket AS told WHERE told.job_id = job.id
-                           AND told.state = 'ready') AS is_being_told
+                           AND told.state = 'ready') AS is_being_told,
+                   job.content_pruned_at IS NOT NULL AS is_pruned
             FROM job WHERE job.id = ANY(CAST(:ids AS uuid[])) ORDER BY job.id
         """),  # noqa: S608 - constants of this module
         {"ids": list(job_ids), "id": subject.id},
@@ -149,6 +150,7 @@ def _read(row: Any) -> JobNow:
         outcomes=frozenset(row.outcomes),
         is_answered=row.is_answered,
         is_being_told=row.is_being_told,
+        is_pruned=row.is_pruned,
     )
 
 

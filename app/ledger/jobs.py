@@ -90,8 +90,8 @@ def _job_row(draft: JobDraft, at: datetime) -> dict[str, Any]:
 
 
 def request_of(connection: Connection, job_id: UUID) -> bytes | None:
-    """What a job asks, as canonical JSON; None where there is no such job."""
+    """What a job asks, as canonical JSON; None where there is no such job, or that was pruned."""
     found: bytes | None = connection.execute(
-        text("SELECT request FROM job WHERE id = :id"), {"id": job_id}
+        text("SELECT request FROM job WHERE id = :id AND content_pruned_at IS NULL"), {"id": job_id}
     ).scalar_one_or_none()
     return bytes(found) if found is not None else None

@@ -14,7 +14,7 @@ _LATELY: Final = timedelta(days=7)
 _UNDER_WAY: Final = ("waiting", "in_flight")
 _COLUMNS: Final = """
     id, state, tier, provider, account, model, workload, subject, key, attempt,
-    outcome, error_code, admitted_at, ready_at, due_at, settled_at
+    outcome, error_code, admitted_at, ready_at, due_at, settled_at, content_pruned_at
 """
 
 
@@ -38,6 +38,8 @@ class JobLine:
     ready_at: datetime
     due_at: datetime | None
     settled_at: datetime | None
+    #: When what was asked and answered was pruned; None while it is there.
+    content_pruned_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

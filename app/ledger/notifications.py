@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, text
 
 from app.policy import tracing
+from app.policy.keeping import CONTENT_PRUNED
 
 _NAMESPACE: Final = UUID("c1de6f0a-3c58-4f5a-9a0e-756e68757272")
 
@@ -45,7 +46,8 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
             SELECT ticket.id, ticket.tenant, ticket.task_id, ticket.notify, ticket.headers,
                    job.id AS job_id,
                    job.key, job.tier, job.state, job.error_code, job.error_retryable, job.workload,
-                   job.subject, job.as_of, job.produced_at, job.effective_until
+                   job.subject, job.as_of, job.produced_at, job.effective_until,
+                   job.content_pruned_at
             FROM ticket JOIN job ON job.id = ticket.job_id
             WHERE ticket.job_id = ANY(CAST(:ids AS uuid[])) AND ticket.notify IS NOT NULL
               AND ticket.state = 'ready' AND ticket."end" IS NULL
@@ -97,12 +99,17 @@ def _insert(connection: Connection, staged: Sequence[dict[str, Any]]) -> None:
 
 
 def _about(row: Any) -> dict[str, Any]:
-    """What may be told of one job: names, counts and times, never a prompt or an answer."""
+    """What may be told of one job: names, counts and times, never a prompt or an answer.
+
+    Of an answer that was pruned before it was asked for again, that there is none.
+    """
+    pruned = row.content_pruned_at is not None and row.state == "succeeded"
+    state = "failed" if pruned else row.state
     return {
         "jobs": 1,
-        "failed": int(row.state != "succeeded"),
-        "state": row.state,
-        "code": row.error_code,
+        "failed": int(state != "succeeded"),
+        "state": state,
+        "code": CONTENT_PRUNED if pruned else row.error_code,
         "retryable": bool(row.error_retryable),
         "job_id": str(row.job_id),
         "task_id": row.task_id,

@@ -21,7 +21,7 @@ _REOPEN: Final = text("""
       flight = NULL, due_at = coalesce(CAST(:due_at AS timestamptz), job.due_at)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS m(id, attempt)
     WHERE job.id = m.id AND job.attempt = m.attempt AND job.state IN ('failed', 'expired')
-      AND job.settled_at <= :decided_at
+      AND job.settled_at <= :decided_at AND job.content_pruned_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.job_id = job.id AND ticket.state = 'ready')
     RETURNING job.id, job.attempt
 """)

@@ -50,7 +50,9 @@ _COUNT = text("""
            count(*) FILTER (WHERE job.state = 'in_flight') AS in_flight,
            count(*) FILTER (WHERE ticket.state = 'completed') AS done,
            count(*) FILTER (WHERE ticket.state = 'completed'
-                              AND job.state IS DISTINCT FROM 'succeeded') AS failed
+                              AND (job.state IS DISTINCT FROM 'succeeded'
+                                   -- Asked for after its answer was pruned.
+                                   OR job.content_pruned_at < ticket.admitted_at)) AS failed
     FROM ticket LEFT JOIN job ON job.id = ticket.job_id
     WHERE ticket.run_id = ANY(CAST(:ids AS uuid[]))
     GROUP BY ticket.run_id

@@ -189,10 +189,12 @@ def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: da
         text("""
             UPDATE ticket SET state = 'completed', completed_at = :at, leased_until = NULL,
                               last_error = NULL,
-                              -- Of a job that failed there is no result that anybody could read.
+                              -- Of a job that failed there is no result that anybody could read, nor
+                              -- of one whose answer is kept no longer.
                               awaited_by = CASE WHEN job_id IS NULL OR EXISTS (
                                 SELECT FROM job
                                 WHERE job.id = ticket.job_id AND job.state = 'succeeded'
+                                  AND job.content_pruned_at IS NULL
                               ) THEN awaited_by END
             FROM unnest(CAST(:ids AS bigint[]), CAST(:generations AS int[])) AS m(id, generation)
             WHERE ticket.id = m.id AND ticket.generation = m.generation AND ticket.state = 'ready'

@@ -127,7 +127,7 @@ def of_job(connection: Connection, job_id: UUID) -> Timeline:
             SELECT id, state, tenant, endpoint, provider, account, model, tier, workload, subject,
                    key, attempt, attempts_max, outcome, error_code, on_failure,
                    as_of, published_at, admitted_at, ready_at, due_at, settled_at,
-                   provider_request_id, result_id, cost_nano_usd
+                   provider_request_id, result_id, cost_nano_usd, content_pruned_at
             FROM job WHERE id = :id
         """),
         {"id": job_id},
@@ -137,6 +137,9 @@ def of_job(connection: Connection, job_id: UUID) -> Timeline:
     entries += _events(connection, "job_id", job_id)
     entries += _readers(connection, job.result_id) if job.result_id is not None else []
     entries += _news(connection, job_id)
+    if job.content_pruned_at is not None:
+        detail = "what was asked and answered is kept no longer"
+        entries.append(Entry(at=job.content_pruned_at, what="content pruned", detail=detail))
     return Timeline(kind="job", id=job_id, facts=job._asdict(), entries=_ordered(entries))
 
 

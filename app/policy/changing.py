@@ -28,6 +28,7 @@ class What(StrEnum):
     POLL = "poll"
     PAUSE = "pause"
     RESUME = "resume"
+    PRUNE = "prune"
 
 
 #: What a decision does not take back, for whoever is about to make it.
@@ -44,6 +45,7 @@ NOT_UNDONE: Final[Mapping[What, str]] = MappingProxyType(
         What.PAUSE: "What is with a provider goes on, and so do calls that users wait for. Nothing resumes this "
         "lane but a person.",
         What.RESUME: "A key that still does not work pauses its account again.",
+        What.PRUNE: "Nothing brings back what is pruned. What is not at an end stays, however old it is.",
         What.POLL: "Nothing is changed by it.",
     }
 )
@@ -100,6 +102,8 @@ class JobNow:
     is_answered: bool = False
     #: A task is just being told how it ended.
     is_being_told: bool = False
+    #: What it asked is kept no longer.
+    is_pruned: bool = False
 
 
 class Deed(StrEnum):
@@ -129,6 +133,7 @@ class Left(StrEnum):
     OTHERS = "others wait for it, and need it for as long as before"
     PERHAPS_PAID = "it may have been paid for: buying it twice takes a consent"
     BEING_TOLD = "its callers are just being told: ask again in a moment"
+    PRUNED = "what it asked was pruned: publish it again, under another key"
     TOO_LATE = "its due time has passed: say another one"
 
 
@@ -203,7 +208,7 @@ def _due(wish: Due, job: JobNow) -> Step:
 
 
 def _retry(wish: Retry, job: JobNow, now: datetime) -> Step:
-    refused = _NOT_AGAIN.get(job.state)
+    refused = _NOT_AGAIN.get(job.state) or (Left.PRUNED if job.is_pruned else None)
     if refused is not None:
         return refused
     if job.tier == Tier.SYNC:

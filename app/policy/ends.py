@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
 
+from app.policy.keeping import CONTENT_PRUNED
 from app.policy.lifecycle import JobState
 from app.policy.tickets import REVOKED
 from unhurried.contract import OUTPUT_INLINE_BYTES_MAX, RESULT_SCHEMA, OnFailure
@@ -36,6 +37,8 @@ class JobEnd:
     as_of: datetime
     produced_at: datetime | None
     effective_until: datetime | None
+    #: When the answer, and every word about it, was emptied; None while they are there.
+    content_pruned_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,11 @@ def of_job(job: JobEnd, on_failure: OnFailure) -> JobsEnd:
     """The end of a ticket whose job has ended.
 
     A job that was answered and failed all the same (refused, cut, of another form) hands over as a
-    value what it was answered, beside the error: it has been paid for.
+    value what it was answered, beside the error: it has been paid for. One whose content was pruned says
+    so: an answer that is kept no longer is never an empty one.
     """
+    if job.content_pruned_at is not None:
+        return _pruned(job, job.content_pruned_at, on_failure)
     if job.state == JobState.SUCCEEDED:
         return _answer(job)
     error = {
@@ -82,6 +88,29 @@ def of_job(job: JobEnd, on_failure: OnFailure) -> JobsEnd:
     }
     told = _answer(job) if job.output is not None else Value(_common(job))
     return without_answer(error, on_failure, told=told, job_id=job.job_id)
+
+
+def _pruned(job: JobEnd, at: datetime, on_failure: OnFailure) -> JobsEnd:
+    """What is left of a job's end: that there was an answer, or the code of why there was none."""
+    answered = job.state == JobState.SUCCEEDED
+    error = {
+        "code": CONTENT_PRUNED if answered else job.error_code or job.state,
+        "message": (
+            f"the answer was pruned on {at:%Y-%m-%d}: it had been paid for, and the same key buys no second "
+            "one; to ask anew, use another key"
+            if answered
+            else f"the job is {job.state}; why in words was pruned on {at:%Y-%m-%d}"
+        ),
+        "retryable": not answered and bool(job.error_retryable),
+        "request_id": job.provider_request_id,
+    }
+    told = _common(job) | {
+        "outcome": job.outcome,
+        "usage": _usage(job),
+        "cost_nano_usd": job.cost_nano_usd,
+        "content_pruned_at": at.isoformat(),
+    }
+    return without_answer(error, on_failure, told=Value(told), job_id=job.job_id)
 
 
 def ready_made(end: bytes, on_failure: OnFailure) -> End:

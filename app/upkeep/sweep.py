@@ -35,6 +35,7 @@ class Upkeep:
         sweep_direct_records: Callable[[], int],
         take_in_pick_ups: Callable[[], int],
         count: Callable[[], None],
+        prune: Callable[[], object],
     ) -> None:
         self._engine = engine
         self._chords = chords
@@ -42,6 +43,7 @@ class Upkeep:
         self._sweep_direct_records = sweep_direct_records
         self._take_in_pick_ups = take_in_pick_ups
         self._count = count
+        self._prune = prune
 
     def run(self) -> None:
         """One round of everything."""
@@ -73,3 +75,4 @@ class Upkeep:
             records_count=recorded,
             pick_ups_count=picked_up,
         )
+        self._prune()

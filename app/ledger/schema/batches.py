@@ -35,6 +35,7 @@ pack = Table(
     Column("reason", Text, nullable=False),
     at("created_at", nullable=False),
     at("closed_at"),
+    Index("ix_pack_created", "created_at"),
 )
 
 #: One job of a pack. `active` until its line is settled or the pack is given back.
@@ -51,6 +52,7 @@ pack_item = Table(
     PrimaryKeyConstraint("pack_id", "seq"),
     Index("uq_pack_item_live", "job_id", unique=True, postgresql_where=text("active")),
     Index("ix_pack_item_job", "pack_id", "job_id"),
+    Index("ix_pack_item_of_job", "job_id"),
 )
 
 _LIVE = "state IN ('planned', 'uploaded', 'sending', 'unknown', 'accepted')"
@@ -124,6 +126,7 @@ submission = Table(
     ),
     Index("ix_submission_collected", "collected_at", postgresql_where=text("state = 'collected'")),
     Index("ix_submission_live", "state", postgresql_where=text(_LIVE)),
+    Index("ix_submission_said", "created_at", postgresql_where=text("last_error IS NOT NULL")),
 )
 
 #: A provider batch that no submission stands behind. Ours are cancelled, and booked once they have

@@ -105,6 +105,8 @@ job = Table(
     Column("replay_number", BigInteger),
     #: What identical requests of a workload that shares have in common; None where nothing is shared.
     Column("likeness", LargeBinary),
+    #: When what was asked and answered was emptied: it is kept no longer. None while it is there.
+    at("content_pruned_at"),
     #: Jobs of one flight are asked once while one is under way; None is alone.
     Column("flight", LargeBinary),
     one_of("state", JobState),
@@ -180,6 +182,19 @@ job = Table(
         postgresql_where=text("provider_request_id IS NOT NULL"),
     ),
     Index("ix_job_workload", "workload", "subject", "settled_at"),
+    # For pruning.
+    Index(
+        "ix_job_content",
+        "settled_at",
+        "id",
+        postgresql_where=text("settled_at IS NOT NULL AND content_pruned_at IS NULL"),
+    ),
+    Index(
+        "ix_job_record",
+        "settled_at",
+        "id",
+        postgresql_where=text("content_pruned_at IS NOT NULL"),
+    ),
 )
 
 #: One try of one job, numbered from 1.
@@ -225,6 +240,7 @@ charge = Table(
     Column("nano_usd", BigInteger),
     at("booked_at", nullable=False),
     PrimaryKeyConstraint("source", "line"),
+    Index("ix_charge_booked", "booked_at"),
 )
 
 #: What attempts opened on a UTC day have cost and may still cost.

@@ -43,6 +43,8 @@ notification = Table(
     #: When it was delivered: the mail server, or the webhook's receiver, took it.
     at("sent_at"),
     Column("last_error", Text),
+    #: When address and text were emptied: they are kept no longer. None while they are there.
+    at("content_pruned_at"),
     CheckConstraint("state IN ('new', 'sending', 'done', 'unknown', 'dead')", name="state"),
     # Mails alone: whoever looks for one need not read past the webhooks of a receiver that is down.
     Index(
@@ -62,6 +64,18 @@ notification = Table(
         "next_at",
         postgresql_where=text("state = 'new' AND receiver IS NOT NULL"),
     ),
+    # For pruning.
+    Index(
+        "ix_notification_content",
+        "next_at",
+        postgresql_where=text("state IN ('done', 'dead', 'unknown') AND content_pruned_at IS NULL"),
+    ),
+    Index(
+        "ix_notification_record",
+        "next_at",
+        postgresql_where=text("content_pruned_at IS NOT NULL"),
+    ),
+    Index("ix_notification_ticket", "ticket_id", postgresql_where=text("ticket_id IS NOT NULL")),
 )
 
 #: How a receiver of webhooks has been lately. A missing row means: well.
@@ -111,4 +125,5 @@ pick_up = Table(
     at("first_at", nullable=False),
     at("last_at", nullable=False),
     PrimaryKeyConstraint("result_id", "consumer"),
+    Index("ix_pick_up_last", "last_at"),
 )

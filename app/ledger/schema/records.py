@@ -31,9 +31,19 @@ event = Table(
     Index(
         "ix_event_submission", "submission_id", postgresql_where=text("submission_id IS NOT NULL")
     ),
+    Index(
+        "ix_event_said",
+        "at",
+        postgresql_where=text("submission_id IS NOT NULL AND detail IS NOT NULL"),
+    ),
+    Index(
+        "ix_event_other",
+        "at",
+        postgresql_where=text("job_id IS NULL AND submission_id IS NULL"),
+    ),
 )
 
-#: What could not be understood, kept for people: never guessed, never thrown away.
+#: What could not be understood, kept for people: never guessed, and thrown away by its age alone.
 quarantine = Table(
     "quarantine",
     metadata,
@@ -41,6 +51,7 @@ quarantine = Table(
     at("at", nullable=False),
     Column("source", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    #: Empty once it is kept no longer.
     Column("raw", LargeBinary, nullable=False),
     #: SHA-256 of source and raw: the same thing read twice is kept once.
     Column("digest", LargeBinary, nullable=False, unique=True),
@@ -65,4 +76,5 @@ action = Table(
     Column("outcome", LargeBinary),
     UniqueConstraint("request_id"),
     Index("ix_action_subject", "subject", "at"),
+    Index("ix_action_at", "at"),
 )

@@ -66,6 +66,8 @@ ticket = Table(
     at("completed_at"),
     #: When somebody had first picked the result up; None before, and where nobody awaits it.
     at("picked_up_at"),
+    #: When message and canvas were emptied: they are kept no longer. None while they are there.
+    at("content_pruned_at"),
     one_of("state", TicketState),
     UniqueConstraint("task_id", "context_digest"),
     Index("ix_ticket_job", "job_id"),
@@ -86,6 +88,21 @@ ticket = Table(
     ),
     Index("ix_ticket_follower", "follower_id", postgresql_where=text("follower_id IS NOT NULL")),
     Index("ix_ticket_header", "group_id", postgresql_where=text("in_chord")),
+    # For pruning: the tickets that no job takes with it.
+    Index(
+        "ix_ticket_content",
+        "completed_at",
+        "id",
+        postgresql_where=text(
+            "job_id IS NULL AND state = 'completed' AND content_pruned_at IS NULL"
+        ),
+    ),
+    Index(
+        "ix_ticket_record",
+        "completed_at",
+        "id",
+        postgresql_where=text("job_id IS NULL AND content_pruned_at IS NOT NULL"),
+    ),
 )
 
 #: A chord's header as Redis counts it, kept because Redis alone knows how large it is.
@@ -146,6 +163,7 @@ run = Table(
     at("looked_at"),
     at("ended_at"),
     Index("ix_run_open", "looked_at", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_run_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
 )
 
 #: Celery tasks that were revoked, whoever's they are: one that is admitted later ends at once.
