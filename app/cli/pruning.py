@@ -90,9 +90,7 @@ def _days(content_days: int | None, records_days: int | None) -> dict[str, int]:
 
 
 def _carry_out(said: Said, days: dict[str, int], plan: Pruned) -> None:
-    subject = (
-        f"content older than {days['content_days']} days, records older than {days['records_days']}"
-    )
+    subject = f"content older than {days['content_days']} days, records older than {days['records_days']} days"
     decision = said.decision(What.PRUNE, subject)
     with click.progressbar(
         length=plan.total, label="Pruning", file=sys.stderr, hidden=said.as_json

@@ -130,9 +130,15 @@ _EMPTY_TICKETS: Final = """
 """
 
 
+_ALONE: Final = "job_id IS NULL AND state = 'completed'"
+#: Or that asked for a job's answer after it had been pruned.
+_KEPT_BY_NO_JOB: Final = """state = 'completed' AND (job_id IS NULL OR EXISTS (
+    SELECT FROM job WHERE job.id = ticket.job_id AND job.content_pruned_at IS NOT NULL))"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
-    """Jobs with their tickets, or the completed tickets that have none (refused calls, mails, runs)."""
+    """Jobs with their tickets, or the completed tickets that no job takes along (refused calls, mails, runs)."""
 
     kind: Kind
     #: What is done to them, and to which of them: an emptied one alone goes as a whole.
@@ -231,11 +237,12 @@ def _find(
     table, ended, key = (
         ("job", "settled_at", "uuid") if one.jobs else ("ticket", "completed_at", "bigint")
     )
-    alone = "" if one.jobs else "job_id IS NULL AND state = 'completed' AND"
+    which = "true" if one.jobs else _ALONE if one.wanted is Fate.RECORD else _KEPT_BY_NO_JOB
     rows = connection.execute(
         text(f"""
             SELECT id, {ended} AS ended_at FROM {table}
-            WHERE {alone} content_pruned_at IS {"NOT " if emptied else ""}NULL AND {ended} < :before
+            WHERE {which} AND content_pruned_at IS {"NOT " if emptied else ""}NULL
+              AND {ended} < :before
               AND (CAST(:after_at AS timestamptz) IS NULL
                    OR ({ended}, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS {key})))
             ORDER BY {ended}, id LIMIT :limit {"FOR UPDATE SKIP LOCKED" if hold else ""}

@@ -54,6 +54,23 @@ def test_content_goes_and_the_record_stays(engine: Engine) -> None:
     assert {} == dict(run(engine).counts)
 
 
+def test_a_task_that_came_too_late_is_emptied_at_its_own_age(engine: Engine) -> None:
+    """
+    Its message asked the same once more, after the answer had been pruned.
+    """
+    answer(engine, admit(engine, [an_admission("a", key="k")]))
+    complete(engine)
+    aged(engine, days=31)
+    run(engine)
+    admit(engine, [an_admission("late", key="k")])
+    complete(engine)
+
+    assert {} == dict(run(engine).counts)
+    aged(engine, days=31)
+    assert {Kind.TICKETS_CONTENT: 1} == dict(run(engine).counts)
+    assert [(0, 2)] == rows(engine, "SELECT sum(octet_length(body))::int, count(*) FROM ticket")
+
+
 def test_what_is_younger_stays(engine: Engine) -> None:
     """
     Age counts from when the last task was told: a key that was asked again yesterday keeps its answer.

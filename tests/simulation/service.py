@@ -224,13 +224,10 @@ class Service:
             sweep_direct_records=_none,
             take_in_pick_ups=_none,
             count=Counting(engine=self.engine, result_lifetime=timedelta(days=8)).run,
-            prune=_nobody,
+            # Nothing grows old within a schedule.
+            prune=_none,
         )
         return _in_turn(redis_loss.run, upkeep.run)
-
-
-def _nobody() -> None:
-    """Nothing grows old within a schedule."""
 
 
 class _Unrefreshed:

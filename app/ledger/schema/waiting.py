@@ -88,14 +88,12 @@ ticket = Table(
     ),
     Index("ix_ticket_follower", "follower_id", postgresql_where=text("follower_id IS NOT NULL")),
     Index("ix_ticket_header", "group_id", postgresql_where=text("in_chord")),
-    # For pruning: the tickets that no job takes with it.
+    # For pruning.
     Index(
         "ix_ticket_content",
         "completed_at",
         "id",
-        postgresql_where=text(
-            "job_id IS NULL AND state = 'completed' AND content_pruned_at IS NULL"
-        ),
+        postgresql_where=text("state = 'completed' AND content_pruned_at IS NULL"),
     ),
     Index(
         "ix_ticket_record",

@@ -21,7 +21,7 @@ _INDEXES = (
         "ix_ticket_content",
         "ticket",
         ["completed_at", "id"],
-        "job_id IS NULL AND state = 'completed' AND content_pruned_at IS NULL",
+        "state = 'completed' AND content_pruned_at IS NULL",
     ),
     (
         "ix_ticket_record",
