@@ -1,5 +1,6 @@
 """Pruning over a real ledger: what is old and at an end goes, and nothing else does."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -203,6 +204,27 @@ def test_a_row_that_somebody_holds_is_passed_over(engine: Engine) -> None:
         assert {Kind.JOBS_CONTENT: 1} == dict(run(engine).counts)
 
     assert {Kind.JOBS_CONTENT: 1} == dict(run(engine).counts)
+
+
+def test_two_at_once_prune_everything_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Each row goes with one of them, content and record.
+    """
+    monkeypatch.setattr("app.ledger.pruning.PAGE", 7)
+    answer(
+        engine,
+        admit(engine, [an_admission(f"t-{n}", prompt=f"{n}", key=f"{n}") for n in range(60)]),
+    )
+    complete(engine)
+    aged(engine, days=401)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: run(engine), range(2))
+
+    both = first.plus(second).counts
+    assert 60 == both[Kind.JOBS_CONTENT]
+    assert [(60 - both.get(Kind.JOBS, 0),)] == rows(engine, "SELECT count(*) FROM job")
+    run(engine)
+    assert [(0,)] == rows(engine, "SELECT count(*) FROM job")
 
 
 def test_an_unattended_round_waits_until_no_older_process_runs(engine: Engine) -> None:

@@ -53,8 +53,9 @@ _INDEXES = (
 def upgrade() -> None:
     """Apply. Code of before reads a pruned job as one with an empty answer; upkeep prunes nothing while it may run."""
     for table in ("job", "ticket", "notification"):
-        column = sa.Column("content_pruned_at", sa.DateTime(timezone=True), nullable=True)
-        op.add_column(table, column)
+        op.add_column(
+            table, sa.Column("content_pruned_at", sa.DateTime(timezone=True), nullable=True)
+        )
     for name, table, columns, where in _INDEXES:
         condition = sa.text(where) if where is not None else None
         op.create_index(name, table, columns, postgresql_where=condition)
