@@ -18,7 +18,7 @@ from app.ledger.pruning_by_age import STEPS, Step
 from app.observe.log import tell
 from app.policy.keeping import Cutoffs, Fate, Kind, Pruned
 
-#: Transactions of each kind in one unattended round: some 2,000 jobs a minute, within a second.
+#: Transactions of each kind in one unattended round: some 2,000 jobs a minute, in a second or two.
 _PAGES_OF_ROUND_MAX: Final = 10
 
 #: Content first; of records, whatever others hang on last.
