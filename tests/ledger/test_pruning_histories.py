@@ -4,11 +4,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from sqlalchemy import Engine, text
 
 from tests.ledger.pruned import aged, rows, run
-from tests.ledger.test_histories import Histories
+from tests.ledger.test_histories import OUTCOMES, Histories
 
 #: Of everything that is not at an end: what was asked, and who waits.
 _OPEN = """
@@ -29,6 +29,16 @@ _COUNTED = """
 
 class Pruned(Histories):
     """The same callers, packer, provider and collector, over a ledger that grows old and is pruned."""
+
+    @initialize(told=st.booleans())
+    def begin(self, *, told: bool) -> None:
+        """One is answered, perhaps told of; one is with a provider; one waits. Chance alone rarely gets there."""
+        self.admit(0, None)
+        self.admit(1, None)
+        self.settle(self.pack_and_submit(), [(0, OUTCOMES[0])])
+        if told:
+            self.complete()
+        self.admit(2, None)
 
     @rule(days=st.sampled_from([1, 20, 31]))
     def prune_content(self, days: int) -> None:
