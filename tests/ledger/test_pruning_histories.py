@@ -1,12 +1,13 @@
 """Random histories that are pruned at random ages: what is open is never touched, and the books stay equal."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from sqlalchemy import Engine, text
 
+from app.policy.keeping import Kind
 from tests.ledger.pruned import aged, rows, run
 from tests.ledger.test_histories import OUTCOMES, Histories
 
@@ -17,6 +18,13 @@ _OPEN = """
     WHERE job.state IN ('waiting', 'in_flight') OR EXISTS (
       SELECT FROM ticket AS other WHERE other.job_id = job.id AND other.state <> 'completed')
     ORDER BY job.id, ticket.id
+"""
+#: As the collector does once every line of a batch is settled; its charges name it so.
+_COLLECT = """
+    UPDATE submission SET state = 'collected', collected_at = now(), ended_at = now(),
+                          provider_batch_id = id::text
+    WHERE state = 'accepted' AND NOT EXISTS (
+      SELECT FROM pack_item WHERE pack_item.pack_id = submission.pack_id AND active)
 """
 _BOOKS = "SELECT count(*), sum(nano_usd)::bigint FROM charge"
 _COUNTED = """
@@ -30,14 +38,18 @@ _COUNTED = """
 class Pruned(Histories):
     """The same callers, packer, provider and collector, over a ledger that grows old and is pruned."""
 
+    #: Kinds that were pruned in any of them.
+    gone: ClassVar[list[Kind]] = []
+
     @initialize(told=st.booleans())
     def begin(self, *, told: bool) -> None:
         """One is answered, perhaps told of; one is with a provider; one waits. Chance alone rarely gets there."""
         self.admit(0, None)
-        self.admit(1, None)
         self.settle(self.pack_and_submit(), [(0, OUTCOMES[0])])
         if told:
             self.complete()
+        self.admit(1, None)
+        self.pack_and_submit()
         self.admit(2, None)
 
     @rule(days=st.sampled_from([1, 20, 31]))
@@ -64,9 +76,12 @@ class Pruned(Histories):
         self.tasks = {task: job for task, job in self.tasks.items() if job in left}
 
     def _prune(self, days: int, *, records_days: int) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(_COLLECT))
         aged(self.engine, days=days)
         before = self._look(records_days)
-        run(self.engine, content_days=30, records_days=records_days)
+        done = run(self.engine, content_days=30, records_days=records_days)
+        self.gone[:] = [*self.gone, *done.counts]
         assert before == self._look(records_days)
 
     def _look(self, records_days: int) -> list[Any]:
@@ -91,3 +106,5 @@ def test_pruning_touches_nothing_that_is_open(engine: Engine) -> None:
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
+
+    assert {Kind.JOBS_CONTENT, Kind.JOBS, Kind.CHARGES} <= set(Pruned.gone)
