@@ -46,11 +46,17 @@ class Pruned(Histories):
         """One is answered, perhaps told of; one is with a provider; one waits. Chance alone rarely gets there."""
         self.admit(0, None)
         self.settle(self.pack_and_submit(), [(0, OUTCOMES[0])])
+        self.prune_records(401)
         if told:
             self.complete()
         self.admit(1, None)
         self.pack_and_submit()
         self.admit(2, None)
+
+    def teardown(self) -> None:
+        """In the end everybody is told, and a year and more passes."""
+        self.complete()
+        self.prune_records(401)
 
     @rule(days=st.sampled_from([1, 20, 31]))
     def prune_content(self, days: int) -> None:
