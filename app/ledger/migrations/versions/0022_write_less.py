@@ -8,7 +8,7 @@ CONTRACT: nothing is narrowed. `uq_job_key` is unique in the same three columns 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
+revision = "0022"
 down_revision = "0021"
 branch_labels = None
 depends_on = None
