@@ -82,4 +82,6 @@ class Caller:
 def _lines(log: Path) -> list[dict[str, Any]]:
     if not log.exists():
         return []
-    return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    # Somebody may be in the middle of writing the last one.
+    whole, _, _ = log.read_text("utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]

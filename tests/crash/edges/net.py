@@ -75,9 +75,12 @@ class Net:
             (one.provider, Edge(number=len(one.exchanges) + 1, side=Side.BEFORE)) for one in unhurt
         ]
         played = self._all(scene, edges)
-        for one in played:
+        for one, whole in zip(played, unhurt, strict=True):
             if one.killed_at:
-                one.wrong.append("the step had more exchanges than the one that nobody hurt")
+                more = Counter(one.exchanges) - Counter(whole.exchanges)
+                one.wrong.append(
+                    f"the step had more exchanges than the one that nobody hurt: {dict(more)}"
+                )
             # Not to come to this one is what had to be.
             one.edge = None
         return played

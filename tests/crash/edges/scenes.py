@@ -50,9 +50,16 @@ def _ended(world: World) -> None:
     world.await_batches()
 
 
-def _collected(world: World) -> None:
+def _collected_at_first(world: World) -> None:
+    """No completer has ever looked at this Redis."""
     _ended(world)
     world.run("collect")
+
+
+def _collected(world: World) -> None:
+    """Redis carries the service's mark: it has forgotten nothing."""
+    world.run("complete")
+    _collected_at_first(world)
 
 
 def _reply_lost(world: World) -> None:
@@ -153,6 +160,13 @@ SCENES: Final = {
         Scene("collect", ["collect"], _ended),
         *_STRAYS,
         Scene("complete", ["complete"], _collected, in_turn=True),
+        Scene(
+            "complete, at first",
+            ["complete"],
+            _collected_at_first,
+            plan=lasting_edges,
+            in_turn=True,
+        ),
         Scene("notify", ["notify"], _collected, in_turn=True),
         *_CALLS,
         Scene("upkeep", ["upkeep"], _packed, in_turn=True),

@@ -48,8 +48,8 @@ SPANS: Final = {
     # Two portions of a batch, so that a kill falls between them.
     "UNHURRIED_SETTLE_LINES_MAX": "2",
 }
-#: Celery's claim on a chord outlasts our lease of its last part, as it may in life.
-_CHORD_CLAIM_LEFT_MS: Final = 800
+#: Celery's claim on a chord outlasts our lease of its last part, as it may in life, and the start of a process.
+_CHORD_CLAIM_LEFT_MS: Final = 4000
 _NO_SPANS: Final[Mapping[str, str]] = MappingProxyType({})
 _KEY: Final = {"Authorization": "Bearer simulated"}
 _CREATES: Final = {"anthropic": "/v1/messages/batches", "openai": "/v1/batches"}
