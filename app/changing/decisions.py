@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
+from app.changing.steady import steadily
 from app.ledger import actions, changing, locks, runs, submissions
 from app.ledger import engine as ledger
 from app.ledger.actions import Decision
@@ -32,13 +32,7 @@ from app.policy.changing import (
 )
 from app.policy.subjects import Kind, Subject
 
-#: How often a page is tried that another process's locks have crossed.
-_TRIES_MAX: Final = 5
-#: PostgreSQL's word for two transactions that wait for each other.
-_DEADLOCK: Final = "40P01"
-
 Outcome = dict[str, Any]
-Made = TypeVar("Made")
 
 
 class UnderWayError(Exception):
@@ -113,22 +107,24 @@ class Decisions:
         wish, subject = wished.wish, wished.subject
         if isinstance(wish, Cancel | Expedite):
             # Until it is sent a pack is ours alone: its jobs wait, and can be had again.
-            self._steadily(lambda connection, now: changing.unpack(connection, subject, at=now))
+            steadily(
+                self._engine, lambda connection, now: changing.unpack(connection, subject, at=now)
+            )
         if isinstance(wish, Cancel) and subject.kind is Kind.RUN:
             tally = self._cancel_run(UUID(subject.id))
         else:
             tally = self._each_page(wished)
         outcome: Outcome = {"did": dict(tally.did), "left": dict(tally.left)}
         if isinstance(wish, Cancel):
-            outcome["batches_to_end"] = self._steadily(
-                lambda connection, now: submissions.note_unwanted(connection, at=now)
+            outcome["batches_to_end"] = steadily(
+                self._engine, lambda connection, now: submissions.note_unwanted(connection, at=now)
             )
         return outcome
 
     def _cancel_run(self, run_id: UUID) -> Tally:
         """Parts that arrive later are dropped as well, so a run is more than its jobs."""
-        dropped, asked = self._steadily(
-            lambda connection, now: runs.cancel(connection, run_id, at=now)
+        dropped, asked = steadily(
+            self._engine, lambda connection, now: runs.cancel(connection, run_id, at=now)
         )
         did = {Deed.CANCELLED: dropped, Deed.ASKED_TO_END: asked}
         return Tally(did=Counter({str(deed): n for deed, n in did.items() if n}), left=Counter())
@@ -136,22 +132,10 @@ class Decisions:
     def _each_page(self, wished: _Wished) -> Tally:
         tally, after = Tally.of([]), None
         while True:
-            last, steps = self._steadily(partial(_page, wished, after))
+            last, steps = steadily(self._engine, partial(_page, wished, after))
             if last is None:
                 return tally
             tally, after = tally.plus(Tally.of(steps)), last
-
-    def _steadily(self, do: Callable[[Connection, datetime], Made]) -> Made:
-        """One transaction; again where another process's locks have crossed it."""
-        for number in range(1, _TRIES_MAX + 1):
-            try:
-                with self._engine.begin() as connection:
-                    return do(connection, ledger.now(connection))
-            except DBAPIError as error:
-                crossed = getattr(error.orig, "sqlstate", None) == _DEADLOCK
-                if not crossed or number == _TRIES_MAX:
-                    raise
-        raise AssertionError("the last try returns or raises")
 
 
 def _page(

@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli import changing, examining, listing, pruning, showing, status
+from app.cli import changing, examining, listing, pruning, results, showing, status
 
 
 @click.group(no_args_is_help=True)
@@ -16,3 +16,4 @@ showing.register(unhurried)
 examining.register(unhurried)
 changing.register(unhurried)
 pruning.register(unhurried)
+results.register(unhurried)

@@ -4,7 +4,7 @@ import functools
 import getpass
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn, TypeVar
@@ -18,8 +18,9 @@ from app.changing.decisions import Outcome, UnderWayError
 from app.ledger import changing
 from app.ledger.actions import AnotherDecisionError, Decision
 from app.policy import changing as policy
+from app.policy import moments
 from app.policy.changing import What, Wish
-from app.policy.subjects import Kind, Subject, filtered
+from app.policy.subjects import OF_JOBS, Kind, Subject, filtered
 from app.wiring.stores import engine
 from unhurried.change_wire import Changed
 
@@ -81,6 +82,36 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+thing = click.argument("thing", required=False)
+
+
+def as_option(kinds: Sequence[Kind]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Say which of these kinds THING is."""
+    return click.option(
+        "--as",
+        "kind",
+        type=click.Choice([str(kind) for kind in kinds]),
+        help="what THING is, where its id could be several",
+    )
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Name everything that has something in common, in THING's place."""
+    for name in ("tier", "workload", "model", "account", "provider"):
+        command = click.option(f"--{name}", help=f"everything of this {name}")(command)
+    return command
+
+
+def past(text: str) -> datetime:
+    """A moment in ISO form (UTC where it names no zone), or a span that leads back from now."""
+    return moments.earlier(text, now=datetime.now(UTC))
+
+
+def due_at(text: str) -> datetime | None:
+    """A moment, a span that leads on from now, or None for `never`."""
+    return moments.due(text, now=datetime.now(UTC))
+
+
 def user() -> str:
     """Who types, as the system knows them."""
     try:
@@ -95,6 +126,7 @@ def subject(
     wanted: Mapping[str, str | None],
     *,
     since: datetime | None = None,
+    kinds: Sequence[Kind] = OF_JOBS,
 ) -> Subject:
     """What a command is about. Ends the command where nothing here goes by that name."""
     if thing is None:
@@ -102,9 +134,12 @@ def subject(
     if any(wanted.values()):
         raise click.UsageError("name one thing, or filters, but not both")
     with engine().connect() as connection:
-        found = changing.resolve(connection, thing, kind=Kind(kind) if kind is not None else None)
+        as_kind = Kind(kind) if kind is not None else None
+        found = changing.resolve(connection, thing, kind=as_kind, kinds=kinds)
     if found is None:
-        _end(f"nothing here is known as {kind or 'job, task, key, run or batch'} {thing!r}")
+        *others, last = kinds
+        called = kind or f"{', '.join(others)} or {last}"
+        _end(f"nothing here is known as {called} {thing!r}")
     return found
 
 
@@ -138,7 +173,9 @@ def confirm(said: Said, what: What, plan: str, not_undone: str, *, must: bool = 
     click.confirm("Do it?", abort=True, err=True)
 
 
-def report(said: Said, do: Callable[[], Outcome], *, not_undone: str | None = None) -> None:
+def report(
+    said: Said, do: Callable[[], Outcome], *, not_undone: str | None = None, of: str = "jobs"
+) -> None:
     """Do it and say what came of it; exits 1 where nothing was to be done."""
     outcome = ended(do)
     changed = Changed.model_validate(outcome)
@@ -146,7 +183,7 @@ def report(said: Said, do: Callable[[], Outcome], *, not_undone: str | None = No
         told = {"request_id": str(said.request_id), "touched": changed.touched, **outcome}
         click.echo(json.dumps(told, indent=2))
     else:
-        _tell(said, changed, not_undone)
+        _tell(said, changed, not_undone, of)
     if not changed.touched and not changed.batches_to_end:
         sys.exit(_NOTHING)
 
@@ -159,8 +196,8 @@ def ended(do: Callable[[], Outcome]) -> Outcome:
         _end(str(refusal))
 
 
-def _tell(said: Said, changed: Changed, not_undone: str | None) -> None:
-    table = Table("jobs", "what", title=f"{changed.touched} touched, request {said.request_id}")
+def _tell(said: Said, changed: Changed, not_undone: str | None, of: str) -> None:
+    table = Table(of, "what", title=f"{changed.touched} touched, request {said.request_id}")
     for deed, count in sorted(changed.did.items()):
         table.add_row(str(count), deed.replace("_", " "))
     for why, count in sorted(changed.left.items()):

@@ -4,7 +4,6 @@ Exit codes: 0 something was done, now or before; 1 nothing was to be done; 2 it 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -16,20 +15,13 @@ from app.cli import asking
 from app.cli.asking import Said, asked
 from app.ledger.lanes import LaneName
 from app.policy.changing import NOT_UNDONE, Cancel, Due, Expedite, Retry, What, Wish
-from app.policy.subjects import Kind, Subject
+from app.policy.subjects import OF_JOBS, Kind, Subject
 from app.wiring import changing as wiring
 from unhurried.contract import Tier
-from unhurried.spans import seconds
 
 _WAKE: Final = partial(wake_all, app)
 
-_THING = click.argument("thing", required=False)
-_AS = click.option(
-    "--as",
-    "kind",
-    type=click.Choice([kind for kind in Kind if kind not in (Kind.FILTER, Kind.LANE)]),
-    help="what THING is, where its id could be several",
-)
+_AS: Final = asking.as_option(OF_JOBS)
 
 
 def register(group: click.Group) -> None:
@@ -38,16 +30,10 @@ def register(group: click.Group) -> None:
         group.add_command(command)
 
 
-def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name in ("tier", "workload", "model", "account", "provider"):
-        command = click.option(f"--{name}", help=f"everything of this {name}")(command)
-    return command
-
-
 @click.command()
-@_THING
+@asking.thing
 @_AS
-@_filters
+@asking.filters
 @asked
 def cancel(said: Said, thing: str | None, kind: str | None, **wanted: str | None) -> None:
     """Want THING no more: a job, task, key, run or batch; or everything that the filters let through."""
@@ -55,10 +41,10 @@ def cancel(said: Said, thing: str | None, kind: str | None, **wanted: str | None
 
 
 @click.command()
-@_THING
+@asking.thing
 @_AS
 @click.option("--to", default=str(Tier.NEAR_REAL_TIME), show_default=True, help="the faster tier")
-@_filters
+@asking.filters
 @asked
 def expedite(
     said: Said, thing: str | None, kind: str | None, to: str, **wanted: str | None
@@ -69,28 +55,28 @@ def expedite(
 
 
 @click.command()
-@_THING
+@asking.thing
 @_AS
 @click.option(
     "--at", "moment", required=True, help="a moment (ISO), a span from now (8h), or never"
 )
-@_filters
+@asking.filters
 @asked
 def due(said: Said, thing: str | None, kind: str | None, moment: str, **wanted: str | None) -> None:
     """Give THING another due time: after it an answer is of no use."""
-    wish = Due(at=None if moment == "never" else asking.parsed(_moment, moment))
+    wish = Due(at=asking.parsed(asking.due_at, moment))
     _carry_out(said, What.DUE, wish, asking.subject(thing, kind, wanted))
 
 
 @click.command()
-@_THING
+@asking.thing
 @_AS
 @click.option("--even-if-paid", is_flag=True, help="buy again what may have been paid for already")
 @click.option("--due", "moment", help="another due time, where the old one has passed")
 @click.option(
     "--since", help="with filters: what has failed within this span (1d) or since this moment"
 )
-@_filters
+@asking.filters
 @asked
 def retry(
     said: Said,
@@ -106,9 +92,9 @@ def retry(
     if thing is None and since is None:
         raise click.UsageError("with filters say --since: what failed long ago is rarely meant")
     found = asking.subject(
-        thing, kind, wanted, since=asking.parsed(_past, since) if since is not None else None
+        thing, kind, wanted, since=asking.parsed(asking.past, since) if since is not None else None
     )
-    due_at = asking.parsed(_moment, moment) if moment is not None else None
+    due_at = asking.parsed(asking.due_at, moment) if moment is not None else None
     _carry_out(said, What.RETRY, Retry(even_if_paid=even_if_paid, due_at=due_at), found)
 
 
@@ -185,21 +171,3 @@ def _carry_out(said: Said, what: What, wish: Wish, subject: Subject) -> None:
         return decisions.carry_out(decision, wish, subject)
 
     asking.report(said, do, not_undone=NOT_UNDONE[what])
-
-
-def _moment(text: str) -> datetime:
-    """A moment in ISO form (UTC where it names no zone), or a span from now."""
-    return _iso(text) or datetime.now(UTC) + timedelta(seconds=seconds(text))
-
-
-def _past(text: str) -> datetime:
-    """The same, with spans that lead back."""
-    return _iso(text) or datetime.now(UTC) - timedelta(seconds=seconds(text))
-
-
-def _iso(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

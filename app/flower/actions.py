@@ -25,6 +25,8 @@ from app.wiring import changing as wiring
 
 #: A reason is a sentence or two.
 _WHY_CHARACTERS_MAX: Final = 500
+#: What an index of the ledger can hold.
+_NAME_CHARACTERS_MAX: Final = 500
 #: What is wished of a batch's jobs, or of one job.
 _WISHES: Final[Mapping[What, Wish]] = {
     What.CANCEL: Cancel(),
@@ -84,6 +86,8 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
                 return partial(wiring.decisions(wake).carry_out, decision, _WISHES[what], subject)
             case What.POLL:
                 return partial(wiring.lanes(wake).poll, decision, UUID(subject.id))
+            case What.READ:
+                return partial(wiring.results(wake).read, decision, subject)
             case What.PAUSE:
                 return partial(wiring.lanes(wake).pause, decision, self._lane())
             case What.RESUME:
@@ -101,6 +105,8 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
         kind = self._said("kind")
         if kind in (Kind.BATCH, Kind.JOB):
             return Subject(kind=Kind(kind), id=str(self._uuid("id")))
+        if kind in (Kind.TASK, Kind.CONSUMER):
+            return Subject(kind=Kind(kind), id=self._name("id"))
         if kind == Kind.LANE:
             return Subject(kind=Kind.LANE, id=str(self._lane()))
         raise HTTPError(HTTPStatus.BAD_REQUEST, "Say what it is about")
@@ -118,6 +124,12 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
                 HTTPStatus.BAD_REQUEST, "Say why, so that somebody else understands it later"
             )
         return why
+
+    def _name(self, name: str) -> str:
+        said = self._said(name)
+        if not said or len(said) > _NAME_CHARACTERS_MAX or "\0" in said:
+            raise HTTPError(HTTPStatus.BAD_REQUEST, f"{name} is no name")
+        return said
 
     def _uuid(self, name: str) -> UUID:
         try:

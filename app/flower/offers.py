@@ -19,6 +19,7 @@ _LABELS: Final[Mapping[What, str]] = MappingProxyType(
         What.POLL: "Look now",
         What.PAUSE: "Pause its account",
         What.RESUME: "Resume",
+        What.READ: "Mark as read",
     }
 )
 _UNDER_WAY: Final = frozenset(SubmissionState) - {
@@ -37,6 +38,8 @@ class Offer:
     what: What
     #: What the form says of its subject.
     of: Mapping[str, str]
+    #: Which row it stands in, for whoever hears the page; empty where there is one alone.
+    about: str = ""
     #: The same form sent twice acts once.
     request_id: UUID = field(default_factory=uuid4)
 
@@ -51,23 +54,38 @@ class Offer:
         return NOT_UNDONE[self.what]
 
 
+def _of(kind: Kind, thing: object) -> Mapping[str, str]:
+    return {"kind": str(kind), "id": str(thing)}
+
+
 def of_batch(batch_id: UUID, state: str, provider: str, account: str) -> list[Offer]:
     """What can be decided of a batch in its state."""
-    of = {"kind": str(Kind.BATCH), "id": str(batch_id)}
+    of = _of(Kind.BATCH, batch_id)
     wishes = [What.CANCEL] if state in _UNDER_WAY else []
     wishes += [What.POLL] if state in _LOOKED_AT else []
     wishes += [What.RETRY, What.EXPEDITE]
+    wishes += [What.READ] if state == SubmissionState.COLLECTED else []
     lane = {"kind": str(Kind.LANE), "provider": provider, "account": account}
     return [*(Offer(what=one, of=of) for one in wishes), Offer(what=What.PAUSE, of=lane)]
 
 
 def of_job(job_id: UUID, state: str, *, pruned: bool = False) -> list[Offer]:
-    """What can be decided of a job in its state; of one whose content was pruned, nothing more."""
-    of = {"kind": str(Kind.JOB), "id": str(job_id)}
+    """What can be decided of a job in its state; of one whose content was pruned, only that it is read."""
+    of = _of(Kind.JOB, job_id)
     if state not in ENDED:
         return [Offer(what=What.CANCEL, of=of), Offer(what=What.EXPEDITE, of=of)]
     again = state in (JobState.FAILED, JobState.EXPIRED) and not pruned
-    return [Offer(what=What.RETRY, of=of)] if again else []
+    return [Offer(what=What.RETRY if again else What.READ, of=of)]
+
+
+def of_task(task_id: str) -> list[Offer]:
+    """What can be decided of a result that waits."""
+    return [Offer(what=What.READ, of=_of(Kind.TASK, task_id), about=task_id)]
+
+
+def of_reader(consumer: str) -> list[Offer]:
+    """What can be decided of everything that waits for somebody."""
+    return [Offer(what=What.READ, of=_of(Kind.CONSUMER, consumer), about=consumer)]
 
 
 def of_paused(paused: Iterable[Paused]) -> list[tuple[Paused, Offer]]:

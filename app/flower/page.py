@@ -14,6 +14,7 @@ from flower.views import BaseHandler
 from tornado.template import Loader, Template
 from tornado.web import authenticated
 
+from app.flower import offers
 from app.flower.readers import may_act
 from app.flower.sparkline import sparkline
 from app.flower.words import (
@@ -57,6 +58,8 @@ _WORDS: Final[Mapping[str, Any]] = {
     "job_tones": JOB_TONES,
     "batch_findings": BATCH_FINDINGS,
     "failed_max": FAILED_MAX,
+    "of_task": offers.of_task,
+    "of_reader": offers.of_reader,
     "age": lambda seconds: timedelta(seconds=seconds),
 }
 

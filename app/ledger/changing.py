@@ -1,6 +1,6 @@
 """Jobs that a person's wish is about, page by page, and what is done to them. Guarded by locks on their rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -11,7 +11,7 @@ from app.ledger import giving_back, moves, reopening, tickets
 from app.policy.changing import Deed, Due, Expedite, JobNow, Retry, Wish
 from app.policy.lifecycle import ENDED, JobState, cancelled
 from app.policy.names import parse_uuid
-from app.policy.subjects import Kind, Subject
+from app.policy.subjects import OF_JOBS, Kind, Subject
 from app.policy.tickets import ended_with
 
 #: Jobs of one transaction.
@@ -42,14 +42,21 @@ _NAMES: Final = (
     (Kind.JOB, "SELECT id FROM job WHERE id = CAST(:uuid AS uuid)"),
     (Kind.TASK, "SELECT task_id FROM ticket WHERE task_id = :word"),
     (Kind.KEY, "SELECT key FROM job WHERE key = :word"),
+    (Kind.SUBJECT, "SELECT subject FROM job WHERE subject = :word"),
 )
 
 
-def resolve(connection: Connection, word: str, *, kind: Kind | None = None) -> Subject | None:
+def resolve(
+    connection: Connection,
+    word: str,
+    *,
+    kind: Kind | None = None,
+    kinds: Collection[Kind] = OF_JOBS,
+) -> Subject | None:
     """What a word names: a batch (ours or the provider's id), a run, a job, a task or a key. None for nothing."""
     named_by = {"word": word, "uuid": parse_uuid(word)}
     for named, statement in _NAMES:
-        if kind is not None and named is not kind:
+        if named not in kinds or (kind is not None and named is not kind):
             continue
         found = connection.execute(text(f"{statement} LIMIT 1"), named_by).scalar()
         if found is not None:

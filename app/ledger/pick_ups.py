@@ -57,10 +57,12 @@ _NO_LONGER_AWAITED = text("""
       )
     ), found AS (
       SELECT ticket.id FROM ticket JOIN wanted ON wanted.id = ticket.id
-      WHERE picked_up_at IS NULL AND awaited_by IS NOT NULL AND ready_at <= :readable_at
+      -- What only counts as read by a person's decision is read now.
+      WHERE (picked_up_at IS NULL OR picked_up_by IS NOT NULL) AND awaited_by IS NOT NULL
+        AND ready_at <= :readable_at
       ORDER BY ticket.id FOR UPDATE OF ticket
     )
-    UPDATE ticket SET picked_up_at = :at FROM found WHERE ticket.id = found.id
+    UPDATE ticket SET picked_up_at = :at, picked_up_by = NULL FROM found WHERE ticket.id = found.id
 """)
 
 _RESULTS_BEFORE = text("""

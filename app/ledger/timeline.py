@@ -225,7 +225,8 @@ def _tickets(connection: Connection, job: Any) -> list[Entry]:
     rows = connection.execute(
         text("""
             SELECT ticket.task_id, ticket.origin, ticket.admitted_at, ticket.ready_at,
-                   ticket.completed_at, ticket.picked_up_at, ticket.awaited_by, ticket.last_error,
+                   ticket.completed_at, ticket.picked_up_at, ticket.picked_up_by,
+                   ticket.awaited_by, ticket.last_error,
                    ticket.follower_id, published.at AS published_at
             FROM ticket LEFT JOIN published ON published.task_id = ticket.follower_id
             WHERE ticket.job_id = :id ORDER BY ticket.id LIMIT :limit
@@ -249,7 +250,7 @@ def _tickets(connection: Connection, job: Any) -> list[Entry]:
                 (row.admitted_at, "admitted", ""),
                 (row.completed_at, "completed", f": Celery knows{failed}"),
                 (row.published_at, "follower published", f": {row.follower_id}"),
-                (row.picked_up_at, "picked up", f" by {reader}"),
+                (row.picked_up_at, *_picked_up(row.picked_up_by, reader)),
             )
             if at is not None
         ]
@@ -257,6 +258,13 @@ def _tickets(connection: Connection, job: Any) -> list[Entry]:
             detail = f"task {row.task_id}: {reader} has not picked it up"
             entries.append(Entry(at=row.completed_at, what="awaited", detail=detail))
     return entries
+
+
+def _picked_up(decided_by: str | None, reader: str) -> tuple[str, str]:
+    """What was read, and what only counts as read."""
+    if decided_by is None:
+        return "picked up", f" by {reader}"
+    return "marked read", f" by {decided_by}: {reader} had not picked it up"
 
 
 def _origin(rows: Sequence[Any]) -> str:

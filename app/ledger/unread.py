@@ -121,6 +121,17 @@ def read(connection: Connection, *, at: datetime, lifetime: timedelta) -> Sequen
     ]
 
 
+def awaited(connection: Connection, consumer: str) -> list[str]:
+    """What tickets call a reader that people call so: the whole name, or one of several consumers."""
+    rows = connection.execute(
+        text(f"{_NAMES} SELECT awaited_by FROM reader"),  # noqa: S608 - a constant of this module
+        {"readers_max": READERS_MAX},
+    )
+    known = _known(connection)
+    names = {one: reader_name(one, known) for one in rows.scalars()}
+    return [one for one, name in names.items() if consumer in (name, *name.split(", "))]
+
+
 def by_submission(
     connection: Connection, *, at: datetime, lifetime: timedelta
 ) -> dict[UUID, datetime]:

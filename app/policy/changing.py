@@ -29,6 +29,8 @@ class What(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     PRUNE = "prune"
+    READ = "read"
+    REDELIVER = "redeliver"
 
 
 #: What a decision does not take back, for whoever is about to make it.
@@ -47,6 +49,11 @@ NOT_UNDONE: Final[Mapping[What, str]] = MappingProxyType(
         What.RESUME: "A key that still does not work pauses its account again.",
         What.PRUNE: "Nothing brings back what is pruned. What is not at an end stays, however old it is.",
         What.POLL: "Nothing is changed by it.",
+        What.READ: "Nobody is missed as a reader of these results any more, and no alarm says so. The results stay "
+        "where they are; who reads them later is still recorded.",
+        What.REDELIVER: "A mail arrives twice. A webhook is posted again under the id that it had, for its receiver to "
+        "know. Callbacks run again, with what follows them: unhurried.once() keeps an effect single. Chord bodies, "
+        "next steps of chains and errbacks are not run twice.",
     }
 )
 

@@ -15,13 +15,22 @@ class Kind(StrEnum):
     TASK = "task"
     #: The caller's idempotency key.
     KEY = "key"
+    #: Whose data it is, as the caller named it.
+    SUBJECT = "subject"
     RUN = "run"
     #: A provider batch, by the id of its submission.
     BATCH = "batch"
+    #: Whoever is missed as a reader: a consumer, a task, or a receiver of webhooks.
+    CONSUMER = "consumer"
     FILTER = "filter"
     #: An account, or one model of it.
     LANE = "lane"
 
+
+#: What a wish about jobs may name.
+OF_JOBS: Final = (Kind.JOB, Kind.TASK, Kind.KEY, Kind.RUN, Kind.BATCH)
+#: What a wish about results may name.
+OF_RESULTS: Final = (*OF_JOBS, Kind.SUBJECT)
 
 #: Columns of a job that a filter may name.
 FILTERS: Final = ("provider", "account", "model", "workload", "tier")

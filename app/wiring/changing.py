@@ -6,6 +6,7 @@ from functools import cache
 from app.changing.decisions import Decisions
 from app.changing.lanes import Lanes
 from app.changing.requests import Requests
+from app.changing.results import Results
 from app.changing.revealing import Revealing
 from app.changing.revocations import Revocations
 from app.settings import settings
@@ -22,6 +23,12 @@ def decisions(wake: Callable[[], None]) -> Decisions:
 def lanes(wake: Callable[[], None]) -> Lanes:
     """Carries out what is wished of lanes."""
     return Lanes(engine=engine(), decisions=decisions(wake))
+
+
+@cache
+def results(wake: Callable[[], None]) -> Results:
+    """Carries out what is wished of results."""
+    return Results(engine=engine(), decisions=decisions(wake))
 
 
 @cache

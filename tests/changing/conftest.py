@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 
 from app.changing.decisions import Decisions, Outcome
 from app.changing.lanes import Lanes
+from app.changing.results import Results
 from app.ledger import changing, giving_back, packs, submissions
 from app.ledger import engine as ledger
 from app.ledger.actions import Decision
@@ -26,6 +27,7 @@ class Desk:
     engine: Engine
     decisions: Decisions
     lanes: Lanes
+    results: Results
 
     def wish(
         self, wish: Wish, kind: Kind, about: object, *, request_id: UUID | None = None
@@ -108,4 +110,9 @@ def engine(database_url: str) -> Iterator[Engine]:
 def desk(engine: Engine) -> Desk:
     """One over an empty ledger."""
     decisions = Decisions(engine=engine, wake=lambda: None)
-    return Desk(engine, decisions, Lanes(engine=engine, decisions=decisions))
+    return Desk(
+        engine,
+        decisions,
+        Lanes(engine=engine, decisions=decisions),
+        Results(engine=engine, decisions=decisions),
+    )

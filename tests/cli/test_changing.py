@@ -205,6 +205,30 @@ def test_what_waits_is_packed_and_looked_at_now(terminal: Terminal) -> None:
     assert 1 == terminal.type("poll").code
 
 
+def test_unread_results_of_a_consumer_count_as_read(terminal: Terminal) -> None:
+    """
+    As many as it says it would be, after a yes; then nobody is missed.
+    """
+    admit(terminal.engine, [an_admission(f"t-{n}", workload="tagging") for n in range(3)])
+    with terminal.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE ticket SET state = 'completed', completed_at = now(), awaited_by = 'app.report'"
+            )
+        )
+    words = ("read", "--consumer", "app.report")
+    refused = terminal.type(*words)
+    told = terminal.type(*words, "--who", "ada", "--yes", "--json")
+
+    assert (2, True) == (refused.code, "read consumer:app.report: 3 read; say --yes" in refused.err)
+    assert (0, {"read": 3}) == (told.code, told.json["did"])
+    assert [("ada", 3)] == terminal.rows(
+        "SELECT picked_up_by, count(*) FROM ticket WHERE picked_up_at IS NOT NULL GROUP BY 1"
+    )
+    assert 1 == terminal.type(*words, "--yes").code
+    assert 2 == terminal.type("read", "t-1", "--consumer", "app.report").code
+
+
 def test_failed_jobs_of_a_filter_are_retried_since_a_moment(terminal: Terminal) -> None:
     """
     Without a moment it would be everything that ever failed.

@@ -34,9 +34,13 @@ notification = Table(
     Column("receiver", Text),
     #: A webhook's bytes, set before its first try: every try signs and sends these.
     Column("body", LargeBinary),
-    #: new, sending (mails alone), done, unknown (a mail's reply was lost: never sent again), dead.
+    #: new, sending (mails alone), done, unknown (a mail's reply was lost: not sent again unasked), dead.
     Column("state", Text, nullable=False),
+    #: Tries, ever; and those of them before a person had it sent again.
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempts_before", Integer, nullable=False, server_default="0"),
+    #: The last request under which it was sent again.
+    Column("again_request", Uuid),
     at("created_at", nullable=False),
     at("next_at", nullable=False),
     at("leased_until"),

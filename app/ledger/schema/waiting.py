@@ -68,6 +68,13 @@ ticket = Table(
     at("picked_up_at"),
     #: When message and canvas were emptied: they are kept no longer. None while they are there.
     at("content_pruned_at"),
+    #: Who decided that it counts as picked up; None where somebody has read it.
+    Column("picked_up_by", Text),
+    #: The last request under which it was told again, and until when whoever tells has it; None once it is told.
+    Column("again_request", Uuid),
+    at("again_due_at"),
+    #: Whether its callbacks are sent again with it.
+    Column("again_callbacks", Boolean, nullable=False, server_default="false"),
     one_of("state", TicketState),
     UniqueConstraint("task_id", "context_digest"),
     Index("ix_ticket_job", "job_id"),
@@ -87,6 +94,7 @@ ticket = Table(
         ),
     ),
     Index("ix_ticket_follower", "follower_id", postgresql_where=text("follower_id IS NOT NULL")),
+    Index("ix_ticket_again", "again_due_at", postgresql_where=text("again_due_at IS NOT NULL")),
     Index("ix_ticket_header", "group_id", postgresql_where=text("in_chord")),
     # For pruning.
     Index(

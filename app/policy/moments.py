@@ -1,0 +1,32 @@
+"""Moments as people say them: in ISO form, or as a span from now. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from unhurried.spans import seconds
+
+#: What is said where a due time is to be taken away.
+NEVER: Final = "never"
+
+
+def later(text: str, *, now: datetime) -> datetime:
+    """A moment (UTC where it names no zone), or a span that leads on from now: `8h`. Raises ValueError."""
+    return _iso(text) or now + timedelta(seconds=seconds(text))
+
+
+def earlier(text: str, *, now: datetime) -> datetime:
+    """The same, with spans that lead back."""
+    return _iso(text) or now - timedelta(seconds=seconds(text))
+
+
+def due(text: str, *, now: datetime) -> datetime | None:
+    """A due time; None for `never`."""
+    return None if text == NEVER else later(text, now=now)
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
