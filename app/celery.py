@@ -182,6 +182,8 @@ def wake_all(built: Celery) -> None:
         ("pack", PACK_QUEUE),
         ("collect", COLLECT_QUEUE),
         ("complete", COMPLETE_QUEUE),
+        ("notify", NOTIFY_DUE_QUEUE),
+        ("webhooks", NOTIFY_DUE_QUEUE),
     ):
         wake(built, name, queue)
 

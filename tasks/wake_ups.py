@@ -48,7 +48,7 @@ def collect(self: Task[Any, Any]) -> None:
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False, bind=True)
 def complete(self: Task[Any, Any]) -> None:
-    """Tell Celery how tickets ended, what was revoked among them, and once more what Redis has forgotten."""
+    """Tell Celery how tickets ended, what was revoked among them, and once more what Redis or a person asks for."""
     with _look(self, "complete"):
         completion.redis_loss(app).run()
         changing.revocations(_WAKE_COLLECTION).run()
@@ -56,6 +56,7 @@ def complete(self: Task[Any, Any]) -> None:
         completer.run()
         if completion.run_counter().run():
             completer.run()
+        completion.telling_again(app).run()
 
 
 @app.task(name="unhurried.wake.notify", ignore_result=True, shared=False, bind=True)

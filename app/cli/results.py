@@ -1,4 +1,4 @@
-"""Commands about results: let them count as read.
+"""Commands about results: let them count as read, tell again what was told of them.
 
 As `app.cli.changing`: a reason, what is not undone, on the record; the same exit codes.
 """
@@ -19,6 +19,7 @@ from app.cli import asking
 from app.cli.asking import Said, asked
 from app.policy.changing import NOT_UNDONE, What
 from app.policy.subjects import OF_RESULTS, Kind, Subject
+from app.policy.telling_again import Part
 from app.wiring import changing as wiring
 
 _WAKE: Final = partial(wake_all, app)
@@ -27,7 +28,8 @@ _AS: Final = asking.as_option(OF_RESULTS)
 
 def register(group: click.Group) -> None:
     """Add the commands to a group."""
-    group.add_command(read)
+    for command in (read, redeliver):
+        group.add_command(command)
 
 
 @click.command()
@@ -61,6 +63,52 @@ def read(
             return results.read(decision, found, progress=progress)
 
     asking.report(said, do, not_undone=NOT_UNDONE[What.READ], of="results")
+
+
+@click.command()
+@asking.thing
+@_AS
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([str(part) for part in Part]),
+    help="this alone; may be said several times",
+)
+@click.option(
+    "--since", help="with filters: what has ended within this span (1d) or since this moment"
+)
+@asking.filters
+@asked
+def redeliver(
+    said: Said,
+    thing: str | None,
+    kind: str | None,
+    *,
+    only: tuple[str, ...],
+    since: str | None,
+    **wanted: str | None,
+) -> None:
+    """Tell again how tasks of THING ended: webhooks, mails, callbacks, and results that Redis has lost."""
+    if thing is None and since is None:
+        raise click.UsageError("with filters say --since: what ended long ago is rarely meant")
+    found = asking.subject(
+        thing,
+        kind,
+        wanted,
+        since=asking.parsed(asking.past, since) if since is not None else None,
+        kinds=OF_RESULTS,
+    )
+    parts = frozenset(map(Part, only)) or frozenset(Part)
+    results = wiring.results(_WAKE)
+    plan = asking.parsed(lambda one: results.preview_redeliver(one, only=parts), found)
+    _confirm(said, What.REDELIVER, found, plan)
+    decision = said.decision(What.REDELIVER, str(found))
+
+    def do() -> Outcome:
+        with _watching(said, plan) as progress:
+            return results.redeliver(decision, found, only=parts, progress=progress)
+
+    asking.report(said, do, not_undone=NOT_UNDONE[What.REDELIVER], of="told again")
 
 
 def _confirm(said: Said, what: What, subject: Subject, plan: Plan) -> None:

@@ -8,22 +8,20 @@ SUCCESS and counts a chord's part once, and each task of a canvas is published o
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
+from uuid import UUID
 
 from celery import Celery, group, signature
 from celery._state import _task_stack  # type: ignore[attr-defined]  # absent from the stubs
 from celery.app.task import Context
 from celery.exceptions import ChordError
-from kombu.serialization import loads
 
-from app.completion import once
-from app.completion.canvas import first_ids, pin
+from app.completion import embedded, follows, once
+from app.completion.canvas import first_ids
 from app.ledger.tickets import ReadyTicket
-from unhurried.contract import HOME_QUEUE_HEADER, REDIS_LIFETIME_S, STEP_HEADER
+from unhurried.contract import REDIS_LIFETIME_S, STEP_HEADER
 from unhurried.errors import JobFailed
 from unhurried.following import step_ended
-
-_ACCEPTED: Final = ("json", "application/json")
 
 
 def _nothing_is(_task_id: str) -> bool:
@@ -91,6 +89,20 @@ class CeleryEnd:
             )
         step_ended(self._app, getattr(context, STEP_HEADER, None), succeeded=False)
 
+    def call_again(self, ticket: ReadyTicket, value: dict[str, Any], *, again: UUID) -> None:
+        """Publish the callbacks of a ticket once more, for one request, and nothing else that follows it.
+
+        Each gets a task id of its own that the request gives it: repeated, it goes out once.
+        """
+        context = self._context(ticket, _nothing_is)
+        with self._as_current(ticket, context):
+            for callback in follows.of(ticket).callbacks:
+                self._publish(
+                    signature(follows.renamed(callback, again), app=self._app),
+                    value,
+                    **_common(context),
+                )
+
     def restore_chord(self, ticket: ReadyTicket, group_id: str, size: int) -> bool:
         """Tell Redis again how large a chord is, if its body has still to be published."""
         chord = self._context(ticket, _nothing_is).chord
@@ -117,9 +129,8 @@ class CeleryEnd:
     def _context(self, ticket: ReadyTicket, is_published: Callable[[str], bool]) -> Any:
         """The request Context that a worker would have had, canvas ids pinned."""
         headers, properties = json.loads(ticket.headers), json.loads(ticket.properties)
-        args, kwargs, embed = _decode(ticket)
-        home_queue = headers.get(HOME_QUEUE_HEADER)
-        pinned = _pin_embed(embed, ticket, headers.get("group"), home_queue)
+        args, kwargs, embed = embedded.decoded(ticket)
+        pinned = embedded.pinned(embed, ticket)
         body_ids = first_ids(pinned["chord"]) if pinned.get("chord") else []
         if body_ids and all(is_published(one) for one in body_ids):
             pinned["chord"] = None
@@ -161,11 +172,7 @@ class CeleryEnd:
 
     def _follow_up(self, context: Any, value: dict[str, Any]) -> None:
         """`_dispatch_callbacks_and_chain` of Celery's tracer, step for step."""
-        common: dict[str, Any] = {
-            "parent_id": context.id,
-            "root_id": context.root_id or context.id,
-            "priority": (context.properties or {}).get("priority"),
-        }
+        common = _common(context)
         callbacks = [signature(callback, app=self._app) for callback in context.callbacks or []]
         groups = [callback for callback in callbacks if isinstance(callback, group)]
         single = [callback for callback in callbacks if not isinstance(callback, group)]
@@ -184,29 +191,9 @@ class CeleryEnd:
         amqp._retry_publish(what.apply_async, (value,), **options)  # noqa: SLF001 - Celery's tracer calls it so
 
 
-def _decode(ticket: ReadyTicket) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-    """Args, kwargs and embedded canvas; empty ones where a refused message could not be read."""
-    try:
-        args, kwargs, embed = loads(
-            bytes(ticket.body), ticket.content_type, ticket.content_encoding, accept=_ACCEPTED
-        )
-    except Exception:  # noqa: BLE001 - kombu re-raises whatever a codec raised; intake has refused it already
-        return [], {}, {}
-    return args, kwargs, embed or {}
-
-
-def _pin_embed(
-    embed: dict[str, Any], ticket: ReadyTicket, group_id: str | None, home_queue: str | None
-) -> dict[str, Any]:
-    pinned = dict(embed)
-    for name in ("callbacks", "errbacks", "chain"):
-        follow = embed.get(name)
-        if follow:
-            pinned[name] = [
-                pin(one, seed=f"{ticket.id}/{name}{index}", home_queue=home_queue)
-                for index, one in enumerate(follow)
-            ]
-    if embed.get("chord"):
-        # The same for every part of the chord: whichever ends last publishes it.
-        pinned["chord"] = pin(embed["chord"], seed=f"{group_id}/chord", home_queue=home_queue)
-    return pinned
+def _common(context: Any) -> dict[str, Any]:
+    return {
+        "parent_id": context.id,
+        "root_id": context.root_id or context.id,
+        "priority": (context.properties or {}).get("priority"),
+    }

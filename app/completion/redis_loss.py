@@ -7,7 +7,6 @@ by looking at some of the newer ones each time, and at a few of all. What the le
 published before is not, so a callback or a chord's body still goes out once.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ import redis
 from sqlalchemy import Engine
 
 from app.completion.chords import Chords
-from app.completion.stored import not_ended
+from app.completion.stored import ignores_result, not_ended
 from app.ledger import engine as ledger
 from app.ledger import locks, redelivery
 from app.ledger.redelivery import Awaited, Mark, Told
@@ -170,7 +169,7 @@ class RedisLoss:
         )
         key = self._key_prefix + marker_key(one.task_id)
         pipe.set(key, marker.model_dump_json(), ex=REDIS_LIFETIME_S, nx=True)
-        if _ignores_result(one.headers):
+        if ignores_result(one.headers):
             return
         meta = {"status": ADMITTED_STATE, "result": None, "task_id": one.task_id}
         pipe.set(
@@ -209,7 +208,7 @@ class RedisLoss:
         return self._tell_missing(page)
 
     def _tell_missing(self, page: Sequence[Told]) -> int:
-        kept = [one for one in page if not _ignores_result(one.headers)]
+        kept = [one for one in page if not ignores_result(one.headers)]
         absent = not_ended(self._client, self._backend, [one.task_id for one in kept])
         missing = [one.id for one in kept if one.task_id in absent]
         if not missing:
@@ -248,7 +247,3 @@ def _risks(info: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"maxmemory-policy {policy}", "set maxmemory-policy noeviction"
     if info.get("aof_enabled", 1) == 0:
         yield "appendonly no", "set appendonly yes: messages not yet admitted are in Redis alone"
-
-
-def _ignores_result(headers: bytes) -> bool:
-    return bool(json.loads(bytes(headers)).get("ignore_result"))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from app.completion.complete import end_of, store_long_output
 from app.completion.latest import Latest
 from app.completion.runs import RunCounter
-from app.completion.stored import not_ended
+from app.completion.stored import ignores_result, not_ended
 from app.ledger import engine as ledger
 from app.ledger import latest as newest
 from app.ledger import runs, tickets
@@ -83,6 +83,12 @@ class Restorer:
             self._bring_back_parts(UUID(run_id))
         self._reply(run_key(run_id), reply)
         return reply
+
+    def put_back(self, found: Found) -> None:
+        """Write a completed ticket's result where Celery looks for it, unless an end is there."""
+        self._mark(found)
+        if not ignores_result(found.ticket.headers):
+            self._store(found)
 
     def _bring_back_parts(self, run_id: UUID) -> None:
         after, place = 0, 0

@@ -1,5 +1,6 @@
 """What Redis holds of tasks' ends: a key may be there and hold an older state, if a stale replica took over."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -29,3 +30,8 @@ def not_ended(client: Any, backend: Any, task_ids: Sequence[str]) -> set[str]:
         for task_id, meta in zip(unclear, whole, strict=True)
         if meta is None or backend.decode_result(meta).get("status") not in _ENDS
     }
+
+
+def ignores_result(headers: bytes) -> bool:
+    """Whether a task's caller wants nothing of it kept; `headers` are its message's, as JSON."""
+    return bool(json.loads(bytes(headers)).get("ignore_result"))

@@ -1,7 +1,7 @@
 """The outbox of mails and webhooks: staged with the end they tell of, delivered afterwards.
 
 A mail that is `sending` past its lease was interrupted while the mail server had it: nobody knows
-whether the person got it. It becomes `unknown` and is never sent again by itself. A webhook is simply
+whether the person got it. It becomes `unknown` and is never sent again by itself; a person may ask for it. A webhook is simply
 sent again, with the id that it had: see `app.ledger.webhooks`.
 """
 
@@ -22,7 +22,7 @@ _NAMESPACE: Final = UUID("c1de6f0a-3c58-4f5a-9a0e-756e68757272")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
-    """A notification to be delivered now; `attempts` counts this one."""
+    """A notification to be delivered now; `attempts` counts this one, and tells its claim from others."""
 
     id: UUID
     tenant: str
@@ -31,7 +31,14 @@ class Due:
     job_id: UUID | None
     payload: dict[str, Any]
     attempts: int
+    #: Those of them before a person had it sent again: they are not held against it.
+    attempts_before: int = 0
     created_at: datetime
+
+    @property
+    def tries(self) -> int:
+        """How often it has been tried, this one included."""
+        return self.attempts - self.attempts_before
 
 
 def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> None:
@@ -75,7 +82,7 @@ def _staged(
     trace = tracing.carried(json.loads(bytes(ticket.headers)))
     for index, notice in enumerate(json.loads(bytes(ticket.notify))):
         yield {
-            "id": uuid5(_NAMESPACE, f"{ticket.id}:{index}"),
+            "id": _id_of_notice(ticket.id, index),
             "tenant": ticket.tenant,
             "kind": notice["kind"],
             "receiver": notice.get("receiver"),
@@ -123,6 +130,16 @@ def _about(row: Any) -> dict[str, Any]:
     }
 
 
+def ids_of_notices(ticket_id: int, notify: bytes | None) -> list[UUID]:
+    """The ids of what a ticket asked for with `notify=`, staged or not."""
+    count = len(json.loads(bytes(notify))) if notify is not None else 0
+    return [_id_of_notice(ticket_id, index) for index in range(count)]
+
+
+def _id_of_notice(ticket_id: int, index: int) -> UUID:
+    return uuid5(_NAMESPACE, f"{ticket_id}:{index}")
+
+
 def id_of_task(task_id: str, context_digest: bytes) -> UUID:
     """The id of what an `email` or `webhook` task asks for: the same message always gives the same."""
     return uuid5(_NAMESPACE, f"task:{task_id}:{context_digest.hex()}")
@@ -141,7 +158,8 @@ def claim(connection: Connection, *, at: datetime, lease: timedelta, limit: int 
             )
             UPDATE notification SET leased_until = :until, attempts = attempts + 1
             WHERE id IN (SELECT id FROM due)
-            RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
+            RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, attempts_before,
+                      created_at
         """),
         {"at": at, "until": at + lease, "limit": limit},
     )
@@ -205,7 +223,7 @@ def interrupted(connection: Connection, *, at: datetime, limit: int = 100) -> li
     """Mails whose sender died while the mail server may have had them."""
     rows = connection.execute(
         text("""
-            SELECT id, tenant, kind, ticket_id, job_id, payload, attempts, created_at
+            SELECT id, tenant, kind, ticket_id, job_id, payload, attempts, attempts_before, created_at
             FROM notification
             WHERE receiver IS NULL AND state = 'sending' AND leased_until < :at LIMIT :limit
         """),
@@ -230,7 +248,8 @@ def _end(
         text("""
             UPDATE notification
             SET state = :state, last_error = :reason,
-                sent_at = CASE WHEN :sent THEN CAST(:at AS timestamptz) END
+                -- Sent again in vain, it has been there all the same.
+                sent_at = CASE WHEN :sent THEN CAST(:at AS timestamptz) ELSE sent_at END
             WHERE id = :id AND state IN ('new', 'sending')
         """),
         {

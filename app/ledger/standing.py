@@ -116,10 +116,11 @@ def _outboxes(connection: Connection, at: datetime) -> list[Outbox]:
                    count(*) FILTER (WHERE state = 'dead') AS dead_count,
                    count(*) FILTER (WHERE state = 'unknown') AS unknown_count
             FROM (
-              SELECT receiver, state, created_at, true AS waits FROM notification
+              SELECT receiver, state, coalesce(again_at, created_at) AS created_at, true AS waits
+              FROM notification
               WHERE state IN ('new', 'sending') AND receiver IS NULL
               UNION ALL
-              SELECT receiver, state, created_at, true FROM notification
+              SELECT receiver, state, coalesce(again_at, created_at), true FROM notification
               WHERE state = 'new' AND receiver IS NOT NULL
               UNION ALL
               SELECT receiver, state, created_at, false FROM notification

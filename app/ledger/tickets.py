@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from app.policy.ends import JobEnd
+from app.policy.telling_again import REVOKED
 from app.policy.tickets import TicketState
 from unhurried.contract import Tier
 
@@ -122,21 +123,42 @@ def _read(row: Any) -> ReadyTicket:
     return ReadyTicket(**{name: getattr(row, f"ticket_{name}") for name in _TICKET}, job=job)
 
 
-_FIND = text(f"""
+#: A ticket without its job's end, for the statements of neighbours; read with `without_end`.
+COLUMNS = ", ".join(f'ticket."{name}" AS ticket_{name}' for name in _TICKET)
+
+
+def without_end(row: Any) -> ReadyTicket:
+    """The ticket of a row that has COLUMNS."""
+    return ReadyTicket(**{name: getattr(row, f"ticket_{name}") for name in _TICKET}, job=None)
+
+
+_FOUND = f"""
     SELECT {", ".join(f'ticket."{name}" AS ticket_{name}' for name in _TICKET)}, ticket.job_id,
            {", ".join(f"job.{name} AS job_{name}" for name in _JOB)},
            ticket.state, coalesce(job.published_at, ticket.admitted_at) AS published_at
     FROM ticket LEFT JOIN job ON job.id = ticket.job_id
-    WHERE ticket.task_id = :task_id
+"""  # noqa: S608 - column names are constants of this module
+_FIND = text(f"""
+    {_FOUND} WHERE ticket.task_id = :task_id
     ORDER BY ticket.state = 'completed' DESC, ticket.id LIMIT 1
-""")  # noqa: S608 - column names are constants of this module
+""")
 
 
 def find(connection: Connection, task_id: str) -> Found | None:
     """The ticket of a task, a completed one first: one task id may stand in several canvases."""
     row = connection.execute(_FIND, {"task_id": task_id}).one_or_none()
-    if row is None:
-        return None
+    return _found(row) if row is not None else None
+
+
+def by_ids(connection: Connection, ticket_ids: Sequence[int]) -> dict[int, Found]:
+    """Tickets with their ends, by their ids."""
+    rows = connection.execute(
+        text(f"{_FOUND} WHERE ticket.id = ANY(CAST(:ids AS bigint[]))"), {"ids": list(ticket_ids)}
+    )
+    return {row.ticket_id: _found(row) for row in rows}
+
+
+def _found(row: Any) -> Found:
     return Found(
         ticket=_read(row),
         state=TicketState(row.state),
@@ -155,11 +177,11 @@ def let_go(
     """
     connection.execute(
         text("""
-            UPDATE notification SET state = 'dead', last_error = 'its task was revoked or cancelled'
+            UPDATE notification SET state = 'dead', last_error = :reason
             WHERE state = 'new' AND ticket_id IN (
               SELECT id FROM ticket WHERE task_id = ANY(:ids) AND state = 'open')
         """),
-        {"ids": list(task_ids)},
+        {"ids": list(task_ids), "reason": REVOKED},
     )
     rows = connection.execute(
         text("""
@@ -178,6 +200,15 @@ def awaiting(connection: Connection, job_id: UUID, *, limit: int) -> list[str]:
     """Task ids that wait for a job."""
     rows = connection.execute(
         text("SELECT task_id FROM ticket WHERE job_id = :id AND state = 'open' LIMIT :limit"),
+        {"id": job_id, "limit": limit},
+    )
+    return list(rows.scalars())
+
+
+def tasks_of(connection: Connection, job_id: UUID, *, limit: int) -> list[str]:
+    """Task ids that stand for a job, the first to ask first."""
+    rows = connection.execute(
+        text("SELECT task_id FROM ticket WHERE job_id = :id ORDER BY id LIMIT :limit"),
         {"id": job_id, "limit": limit},
     )
     return list(rows.scalars())

@@ -58,7 +58,8 @@ def claim(
                 )
               ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED
             )
-            RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, created_at, body
+            RETURNING id, tenant, kind, ticket_id, job_id, payload, attempts, attempts_before,
+                      created_at, body
         """),
         {"receiver": receiver, "at": at, "until": at + lease},
     ).one_or_none()

@@ -147,7 +147,7 @@ class Outbox:
             case Unknown():
                 notifications.unknown(connection, due, at=now, reason=delivery.reason)
                 event, ended = "mail_unknown", True
-            case NotSent() if delivery.permanent or due.attempts >= self._attempts_max:
+            case NotSent() if delivery.permanent or due.tries >= self._attempts_max:
                 notifications.dead(connection, due, at=now, reason=delivery.reason)
                 event, ended = "mail_dead", True
             case NotSent():
@@ -160,7 +160,7 @@ class Outbox:
 
     def _next_try(self, due: Due, now: datetime) -> datetime:
         until = mail.effective_until(due.payload)
-        return redelivery.next_try(due.attempts, now=now, chance=self._chance(), until=until)
+        return redelivery.next_try(due.tries, now=now, chance=self._chance(), until=until)
 
 
 def _sending(connection: Connection, *, due: Due) -> bool:

@@ -136,11 +136,11 @@ class Webhooks:
                     webhooks.recovered(connection, name)
                     pick_ups.taken_by_webhook(connection, name, due, at=now)
                     event, ended = "webhook_sent", True
-                case NotTaken() if reply.permanent or due.attempts >= self._attempts_max:
+                case NotTaken() if reply.permanent or due.tries >= self._attempts_max:
                     notifications.dead(connection, due, at=now, reason=reply.reason)
                     event, ended = "webhook_dead", True
                 case NotTaken():
-                    next_at = self._next_try(due.attempts, reply, now)
+                    next_at = self._next_try(due.tries, reply, now)
                     notifications.again(connection, due, next_at=next_at, reason=reply.reason)
                     event, ended = "webhook_later", False
                 case _:
@@ -152,6 +152,6 @@ class Webhooks:
         tell(event, warning=event != "webhook_sent", **told)
         return ended
 
-    def _next_try(self, attempts: int, reply: NotTaken, now: datetime) -> datetime:
+    def _next_try(self, tries: int, reply: NotTaken, now: datetime) -> datetime:
         asked = redelivery.retry_after(reply.retry_after, now=now)
-        return redelivery.next_try(attempts, now=now, chance=self._chance(), asked=asked)
+        return redelivery.next_try(tries, now=now, chance=self._chance(), asked=asked)

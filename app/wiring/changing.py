@@ -9,6 +9,7 @@ from app.changing.requests import Requests
 from app.changing.results import Results
 from app.changing.revealing import Revealing
 from app.changing.revocations import Revocations
+from app.completion.telling_again import following
 from app.settings import settings
 from app.wiring.stores import client, engine
 
@@ -28,7 +29,7 @@ def lanes(wake: Callable[[], None]) -> Lanes:
 @cache
 def results(wake: Callable[[], None]) -> Results:
     """Carries out what is wished of results."""
-    return Results(engine=engine(), decisions=decisions(wake))
+    return Results(engine=engine(), decisions=decisions(wake), follows=following)
 
 
 @cache

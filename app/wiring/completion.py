@@ -16,6 +16,7 @@ from app.completion.replay import Replay
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
 from app.completion.telling import FlowerTelling, SpanTelling
+from app.completion.telling_again import TellingAgain
 from app.settings import settings
 from app.wiring import watching
 from app.wiring.stores import client, engine
@@ -61,6 +62,12 @@ def restorer(app: Celery) -> Restorer:
         latest=latest(),
         counts=run_counter(),
     )
+
+
+@cache
+def telling_again(app: Celery) -> TellingAgain:
+    """Tells once more what a person asked for."""
+    return TellingAgain(engine=engine(), celery_end=CeleryEnd(app), restorer=restorer(app))
 
 
 @cache

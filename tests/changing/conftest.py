@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from app.changing.decisions import Decisions, Outcome
 from app.changing.lanes import Lanes
 from app.changing.results import Results
+from app.completion.telling_again import following
 from app.ledger import changing, giving_back, packs, submissions
 from app.ledger import engine as ledger
 from app.ledger.actions import Decision
@@ -114,5 +115,5 @@ def desk(engine: Engine) -> Desk:
         engine,
         decisions,
         Lanes(engine=engine, decisions=decisions),
-        Results(engine=engine, decisions=decisions),
+        Results(engine=engine, decisions=decisions, follows=following),
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from app.celery import build
 from app.changing.decisions import Decisions
+from app.changing.results import Results
 from app.changing.revocations import Revocations
 from app.completion.celery_end import CeleryEnd
 from app.completion.chords import Chords
@@ -20,6 +21,7 @@ from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
+from app.completion.telling_again import TellingAgain, following
 from app.intake.announcer import Announcer
 from app.intake.pump import Pump
 from app.intake.unadmitted import Unadmitted
@@ -46,6 +48,8 @@ class Service:
     announcer: Announcer
     pump: Pump
     decisions: Decisions
+    results: Results
+    telling_again: TellingAgain
     revocations: Revocations
 
 
@@ -67,19 +71,24 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
     loss = RedisLoss(
         engine=engine, chords=chords, client=redis_client, backend=app.backend, key_prefix=""
     )
+    celery_end = CeleryEnd(app)
+    restorer = Restorer(app=app, counts=counter, **common)
+    decisions = Decisions(engine=engine, wake=lambda: None)
     yield Service(
         engine=engine,
         app=app,
         client=redis_client,
         completer=Completer(
-            celery_end=CeleryEnd(app), lease=Lease(span=timedelta(seconds=60)), **common
+            celery_end=celery_end, lease=Lease(span=timedelta(seconds=60)), **common
         ),
-        restorer=Restorer(app=app, counts=counter, **common),
+        restorer=restorer,
         counter=counter,
         chords=chords,
         loss=loss,
         announcer=announcer,
-        decisions=Decisions(engine=engine, wake=lambda: None),
+        decisions=decisions,
+        results=Results(engine=engine, decisions=decisions, follows=following),
+        telling_again=TellingAgain(engine=engine, celery_end=celery_end, restorer=restorer),
         revocations=Revocations(
             engine=engine, client=redis_client, key_prefix="", wake=lambda: None
         ),

@@ -39,8 +39,9 @@ notification = Table(
     #: Tries, ever; and those of them before a person had it sent again.
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("attempts_before", Integer, nullable=False, server_default="0"),
-    #: The last request under which it was sent again.
+    #: The last request under which it was sent again, and since when it waits for that.
     Column("again_request", Uuid),
+    at("again_at"),
     at("created_at", nullable=False),
     at("next_at", nullable=False),
     at("leased_until"),

@@ -77,4 +77,5 @@ action = Table(
     UniqueConstraint("request_id"),
     Index("ix_action_subject", "subject", "at"),
     Index("ix_action_at", "at"),
+    Index("ix_action_open", "at", postgresql_where=text("outcome IS NULL")),
 )

@@ -33,3 +33,22 @@ def upgrade() -> None:
         sa.Column("attempts_before", sa.Integer(), nullable=False, server_default="0"),
     )
     op.add_column("notification", sa.Column("again_request", sa.Uuid(), nullable=True))
+    op.add_column("notification", sa.Column("again_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index("ix_action_open", "action", ["at"], postgresql_where=sa.text("outcome IS NULL"))
+    # What was delivered goes out again where a person asks for it, under the request that asks.
+    op.execute("""
+        CREATE OR REPLACE FUNCTION refuse_notification_move() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF OLD.state || '>' || NEW.state NOT IN (
+            'new>sending', 'new>done', 'new>dead', 'new>unknown', 'sending>new', 'sending>done',
+            'sending>dead', 'sending>unknown', 'dead>new', 'unknown>new'
+          ) AND NOT (
+            OLD.state = 'done' AND NEW.state = 'new'
+            AND NEW.again_request IS DISTINCT FROM OLD.again_request
+          ) THEN
+            RAISE EXCEPTION 'no notification goes from % to %', OLD.state, NEW.state
+              USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_notification_move';
+          END IF;
+          RETURN NEW;
+        END $$
+    """)
