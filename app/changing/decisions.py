@@ -68,7 +68,7 @@ class Decisions:
 
     def record(self, decision: Decision, do: Callable[[datetime], Outcome]) -> Outcome:
         """Do something under a decision, or say what came of it where it was done before."""
-        with locks.only_one(self._engine, f"action:{decision.request_id}") as mine:
+        with locks.only_one(self._engine, actions.lock(decision.request_id)) as mine:
             if not mine:
                 raise UnderWayError(f"request {decision.request_id} is being carried out")
             with self._engine.begin() as connection:

@@ -15,7 +15,7 @@ from app.cli import asking
 from app.cli.asking import Said, asked
 from app.ledger.lanes import LaneName
 from app.policy.changing import NOT_UNDONE, Cancel, Due, Expedite, Retry, What, Wish
-from app.policy.subjects import OF_JOBS, Kind, Subject
+from app.policy.subjects import OF_JOBS, Kind, Subject, flushed
 from app.wiring import changing as wiring
 from unhurried.contract import Tier
 
@@ -106,7 +106,7 @@ def retry(
 def flush(said: Said, **wanted: str | None) -> None:
     """Pack what waits for company now; of every lane, or of those named."""
     named = {name: value for name, value in wanted.items() if value}
-    subject = ",".join(f"{name}={value}" for name, value in sorted(named.items())) or "every lane"
+    subject = flushed(named)
     asking.confirm(said, What.FLUSH, f"pack now: {subject}", NOT_UNDONE[What.FLUSH])
     decision = said.decision(What.FLUSH, subject)
     asking.report(said, lambda: wiring.lanes(_WAKE).flush(decision, named))

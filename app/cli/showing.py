@@ -12,7 +12,8 @@ from app.changing.revealing import REVEAL
 from app.cli.asking import user
 from app.cli.printing import as_json_option, cell, console, ledger_read, table, write_json
 from app.ledger.actions import Decision
-from app.ledger.timeline import Candidate, Timeline
+from app.ledger.naming import Candidate
+from app.ledger.timeline import Timeline
 from app.policy.findings import spoken
 from app.wiring import changing, standing
 
@@ -37,8 +38,8 @@ def show(
 ) -> None:
     """Tell everything that happened to X, and never what was asked or answered unless --reveal says so.
 
-    X is a job's id, task id, idempotency key, subject, custom_id, result id or provider request id; or a
-    batch's id, provider id or token. Exit code: 0 shown, 1 several things have that name (they are listed), 2
+    X is a job's id, task id, idempotency key, subject, custom_id, result id or provider request id; a
+    batch's id, provider id or token; or a run's id. Exit code: 0 shown, 1 several things have that name (they are listed), 2
     nothing has.
     """
     if reveal and not (why or "").strip():

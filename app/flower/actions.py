@@ -9,24 +9,21 @@ from functools import cache, partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlparse
-from uuid import UUID
 
 from flower.api import BaseApiHandler
 from tornado.web import HTTPError, RequestHandler, authenticated
 
 from app.celery import wake_all
 from app.changing.decisions import Outcome, UnderWayError
+from app.flower.forms import Form
 from app.flower.readers import signed_in
 from app.ledger.actions import AnotherDecisionError, Decision
-from app.ledger.lanes import LaneName
-from app.policy.changing import Cancel, Expedite, Retry, What, Wish
-from app.policy.subjects import Kind, Subject
+from app.policy.changing import Cancel, Due, Expedite, Retry, What, Wish
+from app.policy.subjects import OF_JOBS, flushed
 from app.wiring import changing as wiring
 
-#: A reason is a sentence or two.
-_WHY_CHARACTERS_MAX: Final = 500
-#: What an index of the ledger can hold.
-_NAME_CHARACTERS_MAX: Final = 500
+#: Tasks that are told again from a page; more take a command, which says how many there are.
+_TOLD_AGAIN_MAX: Final = 10_000
 #: What is wished of a batch's jobs, or of one job.
 _WISHES: Final[Mapping[What, Wish]] = {
     What.CANCEL: Cancel(),
@@ -57,7 +54,7 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
             raise HTTPError(HTTPStatus.BAD_REQUEST, str(refusal)) from refusal
         except (UnderWayError, AnotherDecisionError) as refusal:
             raise HTTPError(HTTPStatus.CONFLICT, str(refusal)) from refusal
-        if self._said("json"):
+        if self.get_body_argument("json", ""):
             self.write({"outcome": outcome})
             return
         self.redirect(self._back(), status=HTTPStatus.SEE_OTHER)
@@ -70,76 +67,26 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
         # Not Flower's own, which lets basic authentication pass without a token.
         RequestHandler.check_xsrf_cookie(self)
 
+    def write_error(self, status_code: int, **about: Any) -> None:
+        """As Flower's API, which does not say how to sign in: a browser that can asks nobody, and sends the form again."""
+        if status_code == HTTPStatus.UNAUTHORIZED and self.application.options.basic_auth:
+            self.set_header("WWW-Authenticate", 'Basic realm="flower"')
+        super().write_error(status_code, **about)
+
     def _decided(self) -> Callable[[], Outcome]:
-        what = self._what()
-        subject = self._subject()
+        form = Form(self.get_body_argument)
+        what = form.what()
         decision = Decision(
             who=f"flower:{signed_in(self)}",
-            why=self._why(),
+            why=form.why(),
             what=str(what),
-            subject=str(subject),
-            request_id=self._uuid("request_id"),
+            subject=flushed(form.account_of()) if what is What.FLUSH else str(form.subject()),
+            request_id=form.uuid("request_id"),
         )
-        wake = _waker(self.capp)
-        match what:
-            case What.CANCEL | What.EXPEDITE | What.RETRY:
-                return partial(wiring.decisions(wake).carry_out, decision, _WISHES[what], subject)
-            case What.POLL:
-                return partial(wiring.lanes(wake).poll, decision, UUID(subject.id))
-            case What.READ:
-                return partial(wiring.results(wake).read, decision, subject)
-            case What.PAUSE:
-                return partial(wiring.lanes(wake).pause, decision, self._lane())
-            case What.RESUME:
-                return partial(wiring.lanes(wake).resume, decision, self._lane())
-            case _:
-                raise HTTPError(HTTPStatus.BAD_REQUEST, "This cannot be decided here")
-
-    def _what(self) -> What:
-        try:
-            return What(self._said("what"))
-        except ValueError:
-            raise HTTPError(HTTPStatus.BAD_REQUEST, "Say what is to be done") from None
-
-    def _subject(self) -> Subject:
-        kind = self._said("kind")
-        if kind in (Kind.BATCH, Kind.JOB):
-            return Subject(kind=Kind(kind), id=str(self._uuid("id")))
-        if kind in (Kind.TASK, Kind.CONSUMER):
-            return Subject(kind=Kind(kind), id=self._name("id"))
-        if kind == Kind.LANE:
-            return Subject(kind=Kind.LANE, id=str(self._lane()))
-        raise HTTPError(HTTPStatus.BAD_REQUEST, "Say what it is about")
-
-    def _lane(self) -> LaneName:
-        provider, account = self._said("provider"), self._said("account")
-        if not provider or not account:
-            raise HTTPError(HTTPStatus.BAD_REQUEST, "Name provider and account")
-        return LaneName(provider, account, self._said("model"))
-
-    def _why(self) -> str:
-        why = self._said("why").strip()
-        if not why or len(why) > _WHY_CHARACTERS_MAX:
-            raise HTTPError(
-                HTTPStatus.BAD_REQUEST, "Say why, so that somebody else understands it later"
-            )
-        return why
-
-    def _name(self, name: str) -> str:
-        said = self._said(name)
-        if not said or len(said) > _NAME_CHARACTERS_MAX or "\0" in said:
-            raise HTTPError(HTTPStatus.BAD_REQUEST, f"{name} is no name")
-        return said
-
-    def _uuid(self, name: str) -> UUID:
-        try:
-            return UUID(self._said(name))
-        except ValueError:
-            raise HTTPError(HTTPStatus.BAD_REQUEST, f"{name} is no id") from None
-
-    def _said(self, name: str) -> str:
-        found: str = self.get_body_argument(name, "")
-        return found
+        do = _CARRIED_OUT.get(what)
+        if do is None:
+            raise HTTPError(HTTPStatus.BAD_REQUEST, "This cannot be decided here")
+        return do(_waker(self.capp), decision, form)
 
     def _back(self) -> str:
         """The page that it came from, if that is one of Flower's; else the first of ours."""
@@ -154,3 +101,59 @@ class Act(BaseApiHandler):  # type: ignore[misc]  # Flower is not typed
 def _waker(app: Any) -> Callable[[], None]:
     """The same one each time: whoever carries decisions out is made once for it."""
     return partial(wake_all, app)
+
+
+_Wake = Callable[[], None]
+
+
+def _wish(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    what = What(decision.what)
+    wish = Due(at=form.due_at()) if what is What.DUE else _WISHES[what]
+    subject = form.subject()
+    if subject.kind not in OF_JOBS:
+        raise HTTPError(HTTPStatus.BAD_REQUEST, f"That is not decided of a {subject.kind}")
+    return partial(wiring.decisions(wake).carry_out, decision, wish, subject)
+
+
+def _read(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    return partial(wiring.results(wake).read, decision, form.subject())
+
+
+def _redeliver(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    return partial(
+        wiring.results(wake).redeliver,
+        decision,
+        form.subject(),
+        only=form.parts(),
+        tasks_max=_TOLD_AGAIN_MAX,
+    )
+
+
+def _flush(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    return partial(wiring.lanes(wake).flush, decision, form.account_of())
+
+
+def _poll(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    return partial(wiring.lanes(wake).poll, decision, form.uuid("id"))
+
+
+def _pause(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    return partial(wiring.lanes(wake).pause, decision, form.lane())
+
+
+def _resume(wake: _Wake, decision: Decision, form: Form) -> Callable[[], Outcome]:
+    return partial(wiring.lanes(wake).resume, decision, form.lane())
+
+
+_CARRIED_OUT: Final[Mapping[What, Callable[[_Wake, Decision, Form], Callable[[], Outcome]]]] = {
+    What.CANCEL: _wish,
+    What.EXPEDITE: _wish,
+    What.RETRY: _wish,
+    What.DUE: _wish,
+    What.READ: _read,
+    What.REDELIVER: _redeliver,
+    What.FLUSH: _flush,
+    What.POLL: _poll,
+    What.PAUSE: _pause,
+    What.RESUME: _resume,
+}

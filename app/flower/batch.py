@@ -6,6 +6,7 @@ from tornado.web import HTTPError
 
 from app.flower.offers import of_batch
 from app.flower.page import Page, aside, seen
+from app.ledger.inside import Failed
 from app.policy.classify import classify
 from app.policy.health import BatchHealth
 from app.wiring import standing
@@ -20,7 +21,12 @@ class BatchPage(Page):
     async def show(self, *names: str) -> None:
         """As it is now. 404 where nothing here is called so."""
         (name,) = names
-        story = await aside(lambda: standing.archive().batch(name))
+        failed = Failed(
+            outcome=self.wanted("outcome") or None,
+            error_code=self.wanted("code") or None,
+            number=self.number("page"),
+        )
+        story = await aside(lambda: standing.archive().batch(name, failed))
         if story is None:
             raise HTTPError(404, f"No batch here is called {name}")
         found = story.timeline
@@ -40,6 +46,8 @@ class BatchPage(Page):
             of=await _health(str(found.id)),
             entries=found.entries,
             inside=story.inside,
+            number=story.inside.number,
+            numbers=story.inside.numbers,
             actions=story.actions,
             judged_by={
                 "looked at within": limits.look_within,

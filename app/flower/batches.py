@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from app.flower.offers import of_paused
+from app.flower.offers import of_paused, of_waiting
 from app.flower.page import ROWS, Page, seen
 from app.observe.reading import Reading, Seen
 from app.policy.classify import Judgement, classify
@@ -100,6 +100,11 @@ class BatchesPage(Page):
             findings=findings,
             healths=_counts(judged),
             tiers=_tiers(reading),
+            offers=of_waiting(
+                f"{one.provider}/{one.account}"
+                for one in reading.standing.queues
+                if one.tier == Tier.BATCH and one.waiting_count
+            ),
             unadmitted_count=reading.standing.admission.unadmitted_count,
             unread=reading.standing.unread,
             paused=of_paused(reading.standing.paused),

@@ -1,15 +1,17 @@
 """What a page offers to decide, with what that does not undo."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid4
 
 from app.policy.changing import NOT_UNDONE, What
+from app.policy.health import Health
 from app.policy.lifecycle import ENDED, JobState, SubmissionState
-from app.policy.standing import Paused
+from app.policy.standing import Batch, Paused
 from app.policy.subjects import Kind
+from app.policy.telling_again import Part
 
 _LABELS: Final[Mapping[What, str]] = MappingProxyType(
     {
@@ -20,6 +22,9 @@ _LABELS: Final[Mapping[What, str]] = MappingProxyType(
         What.PAUSE: "Pause its account",
         What.RESUME: "Resume",
         What.READ: "Mark as read",
+        What.REDELIVER: "Tell again",
+        What.DUE: "Change its due time",
+        What.FLUSH: "Pack now what waits",
     }
 )
 _UNDER_WAY: Final = frozenset(SubmissionState) - {
@@ -32,6 +37,26 @@ _LOOKED_AT: Final = frozenset({SubmissionState.ACCEPTED, SubmissionState.UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Something that a form asks besides its reason."""
+
+    name: str
+    label: str
+    #: What is said in the empty field; where there are values, one of them is chosen instead.
+    hint: str = ""
+    #: Each with what is read for it.
+    values: Sequence[tuple[str, str]] = ()
+
+
+_DUE_AT: Final = Choice(name="at", label="Due", hint="Due in 8h, at 2026-12-01T09:00Z, or never")
+_ONLY: Final = Choice(
+    name="only",
+    label="What",
+    values=(("", "everything"), *((str(part), f"{part} alone") for part in Part)),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
     """One form: what is decided, of what, and what it does not undo."""
 
@@ -40,6 +65,8 @@ class Offer:
     of: Mapping[str, str]
     #: Which row it stands in, for whoever hears the page; empty where there is one alone.
     about: str = ""
+    #: What it asks besides.
+    asks: Sequence[Choice] = ()
     #: The same form sent twice acts once.
     request_id: UUID = field(default_factory=uuid4)
 
@@ -64,23 +91,67 @@ def of_batch(batch_id: UUID, state: str, provider: str, account: str) -> list[Of
     wishes = [What.CANCEL] if state in _UNDER_WAY else []
     wishes += [What.POLL] if state in _LOOKED_AT else []
     wishes += [What.RETRY, What.EXPEDITE]
-    wishes += [What.READ] if state == SubmissionState.COLLECTED else []
     lane = {"kind": str(Kind.LANE), "provider": provider, "account": account}
-    return [*(Offer(what=one, of=of) for one in wishes), Offer(what=What.PAUSE, of=lane)]
+    offers = [Offer(what=one, of=of) for one in wishes]
+    offers += of_results(Kind.BATCH, batch_id) if state == SubmissionState.COLLECTED else []
+    return [*offers, Offer(what=What.PAUSE, of=lane)]
+
+
+def of_results(kind: Kind, thing: object, *, about: str = "") -> list[Offer]:
+    """What can be decided of results that are there."""
+    of = _of(kind, thing)
+    return [
+        Offer(what=What.READ, of=of, about=about),
+        Offer(what=What.REDELIVER, of=of, about=about, asks=(_ONLY,)),
+    ]
 
 
 def of_job(job_id: UUID, state: str, *, pruned: bool = False) -> list[Offer]:
     """What can be decided of a job in its state; of one whose content was pruned, only that it is read."""
     of = _of(Kind.JOB, job_id)
     if state not in ENDED:
-        return [Offer(what=What.CANCEL, of=of), Offer(what=What.EXPEDITE, of=of)]
-    again = state in (JobState.FAILED, JobState.EXPIRED) and not pruned
-    return [Offer(what=What.RETRY if again else What.READ, of=of)]
+        return [
+            Offer(what=What.CANCEL, of=of),
+            Offer(what=What.EXPEDITE, of=of),
+            Offer(what=What.DUE, of=of, asks=(_DUE_AT,)),
+        ]
+    if pruned:
+        return [Offer(what=What.READ, of=of)]
+    again = state in (JobState.FAILED, JobState.EXPIRED)
+    retry = [Offer(what=What.RETRY, of=of)] if again else []
+    return retry + of_results(Kind.JOB, job_id)
+
+
+def of_run(run_id: UUID, *, is_open: bool) -> list[Offer]:
+    """What can be decided of a run."""
+    of = _of(Kind.RUN, run_id)
+    wishes = [What.CANCEL, What.EXPEDITE] if is_open else []
+    due = [Offer(what=What.DUE, of=of, asks=(_DUE_AT,))] if is_open else []
+    return [*(Offer(what=one, of=of) for one in wishes), *due, *of_results(Kind.RUN, run_id)]
+
+
+def of_waiting(accounts: Iterable[str]) -> list[Offer]:
+    """What can be decided of all that waits for company; `accounts` as `provider/account`."""
+    values = [("", "every account"), *((one, one) for one in sorted(accounts))]
+    if len(values) == 1:
+        return []
+    asks = (Choice(name="account_of", label="Account", values=values),)
+    return [Offer(what=What.FLUSH, of={}, asks=asks)]
+
+
+def of_row(batch: Batch, health: Health) -> list[Offer]:
+    """What is likeliest to be decided of a batch in a list of them."""
+    of, about = _of(Kind.BATCH, batch.submission_id), str(batch.submission_id)
+    if health is Health.UNREAD:
+        return of_results(Kind.BATCH, batch.submission_id, about=about)
+    wishes = [What.POLL] if batch.state in _LOOKED_AT else []
+    wishes += [What.CANCEL] if batch.state in _UNDER_WAY else []
+    return [Offer(what=one, of=of, about=about) for one in wishes]
 
 
 def of_task(task_id: str) -> list[Offer]:
     """What can be decided of a result that waits."""
-    return [Offer(what=What.READ, of=_of(Kind.TASK, task_id), about=task_id)]
+    return of_results(Kind.TASK, task_id, about=task_id)
 
 
 def of_reader(consumer: str) -> list[Offer]:

@@ -29,7 +29,6 @@ from app.flower.words import (
     usd,
 )
 from app.ledger.depths import SHOWN
-from app.ledger.inside import FAILED_MAX
 from app.observe.reading import Seen
 from app.policy.findings import counted, spoken
 from app.policy.plain import plain
@@ -57,7 +56,7 @@ _WORDS: Final[Mapping[str, Any]] = {
     "came_of": came_of,
     "job_tones": JOB_TONES,
     "batch_findings": BATCH_FINDINGS,
-    "failed_max": FAILED_MAX,
+    "of_row": offers.of_row,
     "of_task": offers.of_task,
     "of_reader": offers.of_reader,
     "age": lambda seconds: timedelta(seconds=seconds),

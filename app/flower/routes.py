@@ -9,7 +9,7 @@ from app.flower.actions import Act
 from app.flower.batch import BatchPage
 from app.flower.batches import BatchesPage
 from app.flower.health import Live, Ready
-from app.flower.job import JobPage
+from app.flower.job import JobPage, RunPage
 from app.flower.navigation import with_link
 from app.flower.page import HERE
 from app.flower.results import ResultsPage
@@ -34,6 +34,7 @@ def add() -> None:
         url(r"/batches/act", Act, name="batches-act"),
         url(r"/batches/([^/]+)", BatchPage, name="batch"),
         url(r"/jobs/(.+)", JobPage, name="job"),
+        url(r"/runs/([^/]+)", RunPage, name="run"),
         url(r"/results", ResultsPage, name="results"),
     ]
     modules = urls.settings.setdefault("ui_modules", {})

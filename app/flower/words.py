@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 
+from app.policy.changing import unended
 from app.policy.findings import FindingName, Severity, counted
 from app.policy.health import Health
 
@@ -70,10 +72,10 @@ def fact(value: Any) -> str:
             return str(value)
 
 
-def came_of(outcome: Mapping[str, Any] | None) -> str:
+def came_of(outcome: Mapping[str, Any] | None, request_id: UUID) -> str:
     """What came of an action: what was done to how many, and why others were left."""
     if outcome is None:
-        return "under way, or broken off"
+        return unended(request_id)
     did = [
         f"{count:,} {str(deed).replace('_', ' ')}" for deed, count in outcome.get("did", {}).items()
     ]

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from app.ledger import locks
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
@@ -95,16 +97,34 @@ def find(connection: Connection, request_id: UUID) -> Action | None:
     return _read(row) if row is not None else None
 
 
-def about(connection: Connection, subject: str, *, limit: int = 100) -> list[Action]:
-    """What was decided about something, the newest first."""
+def about(connection: Connection, *subjects: str, limit: int = 100) -> list[Action]:
+    """What was decided about something, by any of its names, the newest first."""
     rows = connection.execute(
         text("""
             SELECT at, who, why, what, subject, request_id, outcome FROM action
-            WHERE subject = :subject ORDER BY at DESC, id DESC LIMIT :limit
+            WHERE subject = ANY(:subjects) ORDER BY at DESC, id DESC LIMIT :limit
         """),
-        {"subject": subject, "limit": limit},
+        {"subjects": list(subjects), "limit": limit},
     )
     return [_read(row) for row in rows]
+
+
+def broken_off(connection: Connection, *, limit: int = 20) -> list[Action]:
+    """Decisions that began, that nobody carries out now, and whose end is not recorded; the newest first."""
+    rows = connection.execute(
+        text("""
+            SELECT at, who, why, what, subject, request_id, outcome FROM action
+            WHERE outcome IS NULL ORDER BY at DESC, id DESC LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    found = [_read(row) for row in rows]
+    return [one for one in found if not locks.is_held(connection, lock(one.decision.request_id))]
+
+
+def lock(request_id: UUID) -> str:
+    """What whoever carries out a request holds meanwhile."""
+    return f"action:{request_id}"
 
 
 def _read(row: Any) -> Action:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from app.ledger import giving_back, moves, reopening, tickets
+from app.ledger.subjects import jobs_of
 from app.policy.changing import Deed, Due, Expedite, JobNow, Retry, Wish
 from app.policy.lifecycle import ENDED, JobState, cancelled
 from app.policy.names import parse_uuid
@@ -42,7 +43,10 @@ _NAMES: Final = (
     (Kind.JOB, "SELECT id FROM job WHERE id = CAST(:uuid AS uuid)"),
     (Kind.TASK, "SELECT task_id FROM ticket WHERE task_id = :word"),
     (Kind.KEY, "SELECT key FROM job WHERE key = :word"),
-    (Kind.SUBJECT, "SELECT subject FROM job WHERE subject = :word"),
+    (
+        Kind.SUBJECT,
+        f"SELECT subject FROM job WHERE id IN ({jobs_of('word')})",  # noqa: S608 - a constant
+    ),
 )
 
 

@@ -13,6 +13,10 @@ from sqlalchemy import Connection, text
 #: Failed lines that one page lists.
 FAILED_MAX: Final = 200
 
+#: Kinds of ends that are told apart.
+_KINDS_MAX: Final = 200
+_ANSWERED: Final = "answered"
+
 _LINES: Final = """
     FROM submission JOIN pack_item ON pack_item.pack_id = submission.pack_id
     JOIN attempt ON attempt.job_id = pack_item.job_id AND attempt.number = pack_item.attempt
@@ -43,6 +47,15 @@ class FailedLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """Which failed lines are told: of one kind of error, or of all; a page of them, counted from 1."""
+
+    outcome: str | None = None
+    error_code: str | None = None
+    number: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
     """What a batch's lines cost, in nano-dollars; lines of unknown price are counted, not guessed."""
 
@@ -58,36 +71,72 @@ class Inside:
     """All of it."""
 
     ended: Sequence[Ended]
+    #: A page of those that were asked for, in the order of the body.
     failed: Sequence[FailedLine]
+    failed_count: int
+    number: int
+    numbers: int
     cost: Cost
 
 
-def read(connection: Connection, submission_id: UUID) -> Inside:
-    """What is in a batch; failed lines in the order of the body, the first of them."""
-    of = {"id": submission_id, "limit": FAILED_MAX}
-    ended = connection.execute(
+def read(connection: Connection, submission_id: UUID, wanted: Failed) -> Inside:
+    """What is in a batch; of its failed lines a page. A number beyond the last page is the last page."""
+    ended = _ended(connection, submission_id)
+    count = sum(one.lines_count for one in ended if _is_wanted(one, wanted))
+    numbers = max(-(-count // FAILED_MAX), 1)
+    number = min(wanted.number, numbers)
+    return Inside(
+        ended=ended,
+        failed=_failed(connection, submission_id, wanted, skip=(number - 1) * FAILED_MAX),
+        failed_count=count,
+        number=number,
+        numbers=numbers,
+        cost=_cost(connection, submission_id),
+    )
+
+
+def _ended(connection: Connection, submission_id: UUID) -> Sequence[Ended]:
+    rows = connection.execute(
         text(f"""
             SELECT outcome, error_code, count(*) AS lines_count {_LINES}
             WHERE submission.id = :id GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT :limit
         """),
-        of,
+        {"id": submission_id, "limit": _KINDS_MAX},
     )
-    failed = connection.execute(
+    return [Ended(**row._asdict()) for row in rows]
+
+
+def _is_wanted(one: Ended, wanted: Failed) -> bool:
+    return (
+        one.outcome not in (None, _ANSWERED)
+        and wanted.outcome in (None, one.outcome)
+        and wanted.error_code in (None, one.error_code)
+    )
+
+
+def _failed(
+    connection: Connection, submission_id: UUID, wanted: Failed, *, skip: int
+) -> Sequence[FailedLine]:
+    rows = connection.execute(
         text(f"""
             SELECT job.id AS job_id, job.key, job.workload, job.subject, attempt.outcome,
                    attempt.error_code, job.state
             {_LINES} JOIN job ON job.id = pack_item.job_id
-            WHERE submission.id = :id AND attempt.outcome IS NOT NULL
-              AND attempt.outcome <> 'answered'
-            ORDER BY pack_item.seq LIMIT :limit
+            WHERE submission.id = :id AND attempt.outcome <> :answered
+              AND (CAST(:outcome AS text) IS NULL OR attempt.outcome = :outcome)
+              AND (CAST(:code AS text) IS NULL OR attempt.error_code = :code)
+            ORDER BY pack_item.seq LIMIT :limit OFFSET :skip
         """),
-        of,
+        {
+            "id": submission_id,
+            "answered": _ANSWERED,
+            "outcome": wanted.outcome,
+            "code": wanted.error_code,
+            "limit": FAILED_MAX,
+            "skip": skip,
+        },
     )
-    return Inside(
-        ended=[Ended(**row._asdict()) for row in ended],
-        failed=[FailedLine(**row._asdict()) for row in failed],
-        cost=_cost(connection, submission_id),
-    )
+    return [FailedLine(**row._asdict()) for row in rows]
 
 
 def _cost(connection: Connection, submission_id: UUID) -> Cost:

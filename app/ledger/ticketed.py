@@ -5,12 +5,13 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from app.ledger import unread
+from app.ledger.subjects import jobs_of
 from app.policy.subjects import Kind, Subject
 
 _WHICH: Final = {
     Kind.JOB: "ticket.job_id = CAST(:id AS uuid)",
     Kind.KEY: "ticket.job_id IN (SELECT id FROM job WHERE key = :id)",
-    Kind.SUBJECT: "ticket.job_id IN (SELECT id FROM job WHERE subject = :id)",
+    Kind.SUBJECT: f"ticket.job_id IN ({jobs_of('id')})",
     Kind.TASK: "ticket.task_id = :id",
     # Its parts, and its own task.
     Kind.RUN: "ticket.id IN (SELECT id FROM ticket WHERE run_id = CAST(:id AS uuid)"

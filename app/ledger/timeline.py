@@ -1,4 +1,4 @@
-"""What a name in a person's hand stands for, and everything that happened to it. Reads, never locks.
+"""Everything that happened to a job or a batch. Reads, never locks.
 
 Never a prompt, an answer or an address: states, counts, ids and times.
 """
@@ -13,28 +13,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from app.policy.awaiting import Known, reader_name
-from app.policy.names import parse_custom_id, parse_uuid
 
-#: What one name may stand for, and what one timeline shows, at most.
-CANDIDATES_MAX: Final = 20
+#: What one timeline shows, at most.
 ENTRIES_MAX: Final = 500
 _TICKETS_MAX: Final = 20
-#: Workloads that a subject is looked for in.
-_WORKLOADS_MAX: Final = 1000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A job or a submission that a name stands for."""
-
-    #: job or batch.
-    kind: str
-    id: UUID
-    #: By what it was found.
-    found_by: str
-    state: str
-    workload: str | None = None
-    subject: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,76 +30,12 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeline:
-    """One job, or one batch, and what happened to it, in order."""
+    """One job, one batch or one run, and what happened to it, in order."""
 
     kind: str
     id: UUID
     facts: dict[str, Any]
     entries: list[Entry] = field(default_factory=list)
-
-
-_JOB_BY: Final = {
-    "job id": "job.id = CAST(:uuid AS uuid)",
-    "result id": "job.result_id = CAST(:uuid AS uuid)",
-    "custom_id": "job.id = CAST(:custom AS uuid)",
-    "task id": "job.id IN (SELECT job_id FROM ticket WHERE task_id = :name)",
-    "key": "job.key = :name",
-    # From one workload to the next in the one index that they share.
-    "subject": f"""job.id IN (
-        WITH RECURSIVE workload AS (
-          (SELECT workload FROM job WHERE workload IS NOT NULL ORDER BY workload LIMIT 1)
-          UNION ALL
-          SELECT (
-            SELECT workload FROM job WHERE workload > known.workload ORDER BY workload LIMIT 1
-          ) FROM workload AS known WHERE known.workload IS NOT NULL
-        )
-        SELECT found.id FROM (SELECT workload FROM workload LIMIT {_WORKLOADS_MAX}) AS known
-        CROSS JOIN LATERAL (
-          SELECT id FROM job
-          WHERE job.workload = known.workload AND job.subject = :name
-          ORDER BY settled_at DESC LIMIT :limit
-        ) AS found
-        UNION ALL
-        SELECT id FROM job WHERE workload IS NULL AND subject = :name)""",  # noqa: S608 - a number of this module
-    "provider request id": "job.provider_request_id = :name",
-}
-_BATCH_BY: Final = {
-    "batch": "submission.id = CAST(:uuid AS uuid)",
-    "provider batch id": "submission.provider_batch_id = :name",
-    "token": "submission.token = :name",
-}
-
-
-def find(connection: Connection, name: str) -> list[Candidate]:
-    """What a name stands for: a job's id, task, key, subject, custom_id, request; or a batch. May be several."""
-    custom = parse_custom_id(name)
-    values = {
-        "name": name,
-        "uuid": parse_uuid(name),
-        "custom": str(custom.job_id) if custom is not None else None,
-        "limit": CANDIDATES_MAX,
-    }
-    found: dict[UUID, Candidate] = {}
-    for found_by, condition in _JOB_BY.items():
-        rows = connection.execute(
-            text(f"""
-                SELECT job.id, job.state, job.workload, job.subject FROM job WHERE {condition}
-                ORDER BY job.admitted_at DESC LIMIT :limit
-            """),  # noqa: S608 - conditions of this module
-            values,
-        )
-        for row in rows:
-            one = Candidate(kind="job", found_by=found_by, **row._asdict())
-            found.setdefault(row.id, one)
-    for found_by, condition in _BATCH_BY.items():
-        rows = connection.execute(
-            text(f"SELECT id, state FROM submission WHERE {condition} LIMIT :limit"),  # noqa: S608 - as above
-            values,
-        )
-        for row in rows:
-            one = Candidate(kind="batch", found_by=found_by, **row._asdict())
-            found.setdefault(row.id, one)
-    return list(found.values())[:CANDIDATES_MAX]
 
 
 def of_job(connection: Connection, job_id: UUID) -> Timeline:
@@ -127,7 +45,9 @@ def of_job(connection: Connection, job_id: UUID) -> Timeline:
             SELECT id, state, tenant, endpoint, provider, account, model, tier, workload, subject,
                    key, attempt, attempts_max, outcome, error_code, on_failure,
                    as_of, published_at, admitted_at, ready_at, due_at, settled_at,
-                   provider_request_id, result_id, cost_nano_usd, content_pruned_at
+                   provider_request_id, result_id, cost_nano_usd, content_pruned_at,
+                   (SELECT run_id FROM ticket WHERE job_id = job.id AND run_id IS NOT NULL
+                    ORDER BY id LIMIT 1) AS run
             FROM job WHERE id = :id
         """),
         {"id": job_id},
@@ -330,7 +250,9 @@ def _news(connection: Connection, job_id: UUID) -> list[Entry]:
         entries.append(Entry(at=row.created_at, what=f"{row.kind} staged", detail=to.strip()))
         if row.sent_at is not None:
             entries.append(Entry(at=row.sent_at, what="notified", detail=f"{row.kind}{to}"))
-        elif row.state != "new" or error:
+        if row.state not in ("new", "done") or (
+            row.sent_at is None and (row.state != "new" or error)
+        ):
             entries.append(
                 Entry(at=row.created_at, what=f"{row.kind} {row.state}", detail=f"{to}{error}")
             )

@@ -58,6 +58,14 @@ NOT_UNDONE: Final[Mapping[What, str]] = MappingProxyType(
 )
 
 
+def unended(request_id: UUID) -> str:
+    """Of a decision that nobody has recorded the end of; to repeat it does the rest, and nothing twice."""
+    return (
+        "began, its end is not recorded: it goes on, or was cut off, and is repeated "
+        f"with --request-id {request_id}"
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancel:
     """Nobody wants an answer any more."""

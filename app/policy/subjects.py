@@ -67,3 +67,8 @@ def filtered(wanted: Mapping[str, str | None], *, since: datetime | None = None)
     if not said:
         raise ValueError("name one thing by its id, or narrow down by at least one filter")
     return Subject(kind=Kind.FILTER, wanted=said, since=since)
+
+
+def flushed(named: Mapping[str, str]) -> str:
+    """How an action names the lanes that are packed now."""
+    return ",".join(f"{name}={value}" for name, value in sorted(named.items())) or "every lane"

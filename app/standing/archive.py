@@ -10,12 +10,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.ledger import actions, inside, listing, timeline, unread
+from app.ledger import actions, inside, listing, naming, run_story, tickets, timeline, unread
 from app.ledger import engine as ledger
 from app.ledger.actions import Action
-from app.ledger.inside import Inside
+from app.ledger.inside import Failed, Inside
 from app.ledger.listing import JobFilter, JobLine
-from app.ledger.timeline import Candidate, Timeline
+from app.ledger.naming import Candidate
+from app.ledger.timeline import Timeline
 from app.ledger.unread import UnreadResult
 from app.policy.subjects import Kind, Subject
 
@@ -38,12 +39,20 @@ class BatchStory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobStory:
-    """Everything about one job, as of a moment."""
+class Story:
+    """Everything about one job or one run, as of a moment."""
 
     at: datetime
     timeline: Timeline
     actions: Sequence[Action]
+
+
+#: How each kind of thing is told.
+_STORIES: Final = {
+    "job": timeline.of_job,
+    "batch": timeline.of_batch,
+    "run": run_story.of_run,
+}
 
 
 class LedgerAwayError(Exception):
@@ -75,16 +84,18 @@ class Archive:
     def named(self, name: str) -> Timeline | list[Candidate]:
         """The timeline of what a name stands for; candidates where it stands for none or for several."""
         with self._reading() as connection:
-            found = timeline.find(connection, name)
+            found = naming.find(connection, name)
             if len(found) != 1:
                 return found
-            of = timeline.of_job if found[0].kind == "job" else timeline.of_batch
-            return of(connection, found[0].id)
+            return _STORIES[found[0].kind](connection, found[0].id)
 
-    def batch(self, name: str) -> BatchStory | None:
-        """A batch by our id, the provider's, or its token, with what is in it; None where there is none."""
+    def batch(self, name: str, failed: Failed) -> BatchStory | None:
+        """A batch by our id, the provider's, or its token, with what is in it; None where there is none.
+
+        `failed` says which of its failed lines are told.
+        """
         with self._reading() as connection:
-            found = [one for one in timeline.find(connection, name) if one.kind == "batch"]
+            found = [one for one in naming.find(connection, name) if one.kind == "batch"]
             if not found:
                 return None
             submission_id = found[0].id
@@ -92,7 +103,7 @@ class Archive:
             return BatchStory(
                 at=ledger.now(connection),
                 timeline=timeline.of_batch(connection, submission_id),
-                inside=inside.read(connection, submission_id),
+                inside=inside.read(connection, submission_id, failed),
                 actions=actions.about(connection, str(subject), limit=ACTIONS_MAX),
             )
 
@@ -101,17 +112,34 @@ class Archive:
         with self._reading() as connection:
             return actions.find(connection, request_id)
 
-    def job(self, name: str) -> JobStory | list[Candidate]:
+    def job(self, name: str) -> Story | list[Candidate]:
         """A job by any of its names, with what was decided about it; candidates where several, or none, fit."""
         with self._reading() as connection:
-            found = [one for one in timeline.find(connection, name) if one.kind == "job"]
+            found = [one for one in naming.find(connection, name) if one.kind == "job"]
             if len(found) != 1:
                 return found
             job_id = found[0].id
-            subject = Subject(kind=Kind.JOB, id=str(job_id))
-            return JobStory(
+            names = [Subject(kind=Kind.JOB, id=str(job_id))]
+            names += [
+                Subject(kind=Kind.TASK, id=task_id)
+                for task_id in tickets.tasks_of(connection, job_id, limit=ACTIONS_MAX)
+            ]
+            return Story(
                 at=ledger.now(connection),
                 timeline=timeline.of_job(connection, job_id),
+                actions=actions.about(connection, *map(str, names), limit=ACTIONS_MAX),
+            )
+
+    def run(self, name: str) -> Story | None:
+        """A run by its id, with what was decided about it; None where there is none."""
+        with self._reading() as connection:
+            found = [one for one in naming.find(connection, name) if one.kind == "run"]
+            if not found:
+                return None
+            subject = Subject(kind=Kind.RUN, id=str(found[0].id))
+            return Story(
+                at=ledger.now(connection),
+                timeline=run_story.of_run(connection, found[0].id),
                 actions=actions.about(connection, str(subject), limit=ACTIONS_MAX),
             )
 

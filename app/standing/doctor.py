@@ -11,8 +11,8 @@ import redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.ledger import actions, listing, migrate, under_way
 from app.ledger import engine as ledger
-from app.ledger import listing, migrate, under_way
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +151,15 @@ class Doctor:
                     remedy="name its price in UNHURRIED_PRICE_OVERRIDES",
                 )
         yield from self._news(connection)
+        for one in actions.broken_off(connection):
+            decision = one.decision
+            yield Check(
+                name="decision_broken_off",
+                sentence=f"{decision.who} began to {decision.what} {decision.subject} at "
+                f"{one.at:%Y-%m-%d %H:%M} UTC, and its end was not recorded",
+                remedy="repeat it with the same --request-id "
+                f"{decision.request_id}: the rest is done, and nothing twice",
+            )
 
     def _news(self, connection: Connection) -> Iterator[Check]:
         if not self._configured.has_mail_server and listing.mails_wait(connection):

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from app.ledger import engine as ledger
 from app.ledger import lanes
 from app.ledger.lanes import LaneName
-from tests.support.answering import admit
+from tests.support.answering import admit, answer
 from tests.support.factories import an_admission
 
 _WITHIN_S = 60
@@ -209,7 +209,8 @@ def test_unread_results_of_a_consumer_count_as_read(terminal: Terminal) -> None:
     """
     As many as it says it would be, after a yes; then nobody is missed.
     """
-    admit(terminal.engine, [an_admission(f"t-{n}", workload="tagging") for n in range(3)])
+    jobs = admit(terminal.engine, [an_admission(f"t-{n}", workload="tagging") for n in range(3)])
+    answer(terminal.engine, jobs)
     with terminal.engine.begin() as connection:
         connection.execute(
             text(
@@ -227,6 +228,43 @@ def test_unread_results_of_a_consumer_count_as_read(terminal: Terminal) -> None:
     )
     assert 1 == terminal.type(*words, "--yes").code
     assert 2 == terminal.type("read", "t-1", "--consumer", "app.report").code
+
+
+def test_it_is_told_again_how_tasks_ended(terminal: Terminal) -> None:
+    """
+    Of a workload since a moment, after a yes: it says what of it, and what is left.
+    """
+    jobs = admit(terminal.engine, [an_admission(f"t-{n}", workload="tagging") for n in range(2)])
+    answer(terminal.engine, jobs[:1])
+    with terminal.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE ticket SET state = 'completed', completed_at = now() WHERE state = 'ready'"
+            )
+        )
+    words = ("redeliver", "--workload", "tagging", "--since", "1d")
+    refused = terminal.type(*words)
+    told = terminal.type(*words, "--only", "results", "--yes", "--json")
+    open_ = terminal.type("redeliver", "t-1")
+
+    assert (2, True) == (refused.code, "1 results; say --yes" in refused.err)
+    assert (0, {"results": 1}) == (told.code, told.json["did"])
+    assert (1, True) == (open_.code, "left: it has not ended" in open_.out)
+    assert [(1,)] == terminal.rows("SELECT count(*) FROM ticket WHERE again_due_at IS NOT NULL")
+    assert 2 == terminal.type("redeliver", "--workload", "tagging").code
+
+
+def test_a_run_is_shown_and_cancelled(terminal: Terminal) -> None:
+    """
+    By its id, like a job and a batch.
+    """
+    run = str(uuid4())
+    admit(terminal.engine, [an_admission("part", run=run)])
+    shown = terminal.type("show", run, why=None)
+
+    assert (0, True) == (shown.code, "publishing" in shown.out)
+    assert {"cancelled": 1} == terminal.type("cancel", run, "--json").json["did"]
+    assert "cancel asked for" in terminal.type("show", run, why=None).out
 
 
 def test_failed_jobs_of_a_filter_are_retried_since_a_moment(terminal: Terminal) -> None:
