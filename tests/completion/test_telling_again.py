@@ -117,14 +117,15 @@ def test_a_result_that_is_there_stays(service: Service) -> None:
     Only what Redis has lost is written again, and nobody is called where nobody asked for that.
     """
     published(service, ask("a").set(link=theirs("callback")))
-    key = service.app.backend.get_key_for_task("a")
+    backend: Any = service.app.backend
+    key = backend.get_key_for_task("a")
     there = service.client.get(key)
-    only = {"only": frozenset({Part.RESULTS})}
+    only = frozenset({Part.RESULTS})
 
-    assert {"results": 1} == redeliver(service, "a", **only)["did"]
+    assert {"results": 1} == redeliver(service, "a", only=only)["did"]
     assert there == service.client.get(key)
     service.client.delete(key)
-    redeliver(service, "a", **only)
+    redeliver(service, "a", only=only)
     assert "SUCCESS" == json.loads(service.client.get(key))["status"]
     assert 1 == len(called(service))
 
