@@ -107,7 +107,7 @@ def of_results(kind: Kind, thing: object, *, about: str = "") -> list[Offer]:
 
 
 def of_job(job_id: UUID, state: str, *, pruned: bool = False) -> list[Offer]:
-    """What can be decided of a job in its state; of one whose content was pruned, only that it is read."""
+    """What can be decided of a job in its state; of one whose content was pruned, no retry."""
     of = _of(Kind.JOB, job_id)
     if state not in ENDED:
         return [
@@ -115,9 +115,7 @@ def of_job(job_id: UUID, state: str, *, pruned: bool = False) -> list[Offer]:
             Offer(what=What.EXPEDITE, of=of),
             Offer(what=What.DUE, of=of, asks=(_DUE_AT,)),
         ]
-    if pruned:
-        return [Offer(what=What.READ, of=of)]
-    again = state in (JobState.FAILED, JobState.EXPIRED)
+    again = state in (JobState.FAILED, JobState.EXPIRED) and not pruned
     retry = [Offer(what=What.RETRY, of=of)] if again else []
     return retry + of_results(Kind.JOB, job_id)
 

@@ -65,7 +65,7 @@ _JOBS: Final = text(f"""
              + coalesce(told.bytes_count, 0) AS bytes_count
     FROM job CROSS JOIN LATERAL (
       SELECT max(ticket.completed_at) AS told_at,
-             bool_or(ticket.state <> 'completed') AS awaited,
+             bool_or(ticket.state <> 'completed' OR ticket.again_due_at IS NOT NULL) AS awaited,
              bool_or(run.id IS NOT NULL AND run.ended_at IS NULL) AS run_open,
              bool_or(NOT run.ended_at < :records_before) AS run_recorded,
              bool_or(ticket.in_chord AND (chord.group_id IS NOT NULL OR EXISTS (
@@ -86,7 +86,7 @@ _JOBS: Final = text(f"""
 _TICKETS: Final = text(f"""
     SELECT ticket.id, ticket.task_id, ticket.completed_at AS ended_at,
            NULL::timestamptz AS told_at, NULL AS result_id,
-           ticket.state <> 'completed' AS not_ended, false AS awaited,
+           ticket.state <> 'completed' AS not_ended, ticket.again_due_at IS NOT NULL AS awaited,
            run.id IS NOT NULL AND run.ended_at IS NULL AS run_open,
            coalesce(NOT run.ended_at < :records_before, false) AS record_needed,
            ticket.in_chord AND (EXISTS (SELECT FROM chord

@@ -81,7 +81,9 @@ def page(
         text(f"""
             SELECT {tickets.COLUMNS}, ticket.job_id, ticket.context_digest, ticket.notify, ticket.state,
                    ticket.again_due_at IS NOT NULL AS is_waiting, ticket.again_request,
-                   job.state AS job_state
+                   job.state AS job_state,
+                   ticket.content_pruned_at IS NOT NULL
+                     OR job.content_pruned_at IS NOT NULL AS is_pruned
             FROM ticket LEFT JOIN job ON job.id = ticket.job_id
             WHERE {which} AND ticket.id > :after
             ORDER BY ticket.id LIMIT :limit {"FOR UPDATE OF ticket" if hold else ""}
@@ -97,6 +99,7 @@ def page(
             state=TicketState(row.state),
             is_busy=row.is_waiting and row.again_request != request_id,
             is_asked=row.again_request == request_id,
+            is_pruned=row.is_pruned,
             keeps_result=one.keeps_result,
             callbacks_count=one.callbacks_count,
             notices=notices[row.ticket_id],

@@ -41,6 +41,7 @@ class Untold(StrEnum):
     CHAIN = "a chain's next step is not run twice"
     CANVAS = "a callback that is a canvas is not run twice"
     ERRBACKS = "errbacks are not called twice"
+    PRUNED = "what it asked and was answered is kept no longer"
 
 
 #: States of a notification that has ended, one way or another.
@@ -71,6 +72,8 @@ class TaskNow:
     is_busy: bool
     #: It is, or was, told again for this very request.
     is_asked: bool
+    #: Its content, or its job's, is kept no longer: only its mails and webhooks are.
+    is_pruned: bool
     keeps_result: bool
     callbacks_count: int
     notices: Sequence[Notice]
@@ -106,8 +109,11 @@ def telling(task: TaskNow, only: Collection[Part]) -> Telling:
         return Telling(left=(Untold.BEING_TOLD,))
     wanted = [one for one in task.notices if _PARTS.get(one.kind) in only]
     left = [why for one in wanted if (why := _kept_back(one)) is not None]
+    notices = [one for one in wanted if _kept_back(one) is None]
+    if task.is_pruned:
+        return Telling(notices=notices, left=[*left, Untold.PRUNED])
     return Telling(
-        notices=[one for one in wanted if _kept_back(one) is None],
+        notices=notices,
         callbacks_count=task.callbacks_count if Part.CALLBACKS in only else 0,
         result=task.keeps_result and Part.RESULTS in only,
         left=[*left, *(task.others if Part.CALLBACKS in only else ())],

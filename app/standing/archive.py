@@ -89,7 +89,7 @@ class Archive:
                 return found
             return _STORIES[found[0].kind](connection, found[0].id)
 
-    def batch(self, name: str, failed: Failed) -> BatchStory | None:
+    def batch(self, name: str, failed: Failed = Failed()) -> BatchStory | None:
         """A batch by our id, the provider's, or its token, with what is in it; None where there is none.
 
         `failed` says which of its failed lines are told.

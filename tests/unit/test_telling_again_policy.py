@@ -20,6 +20,7 @@ TASK = TaskNow(
     state=TicketState.COMPLETED,
     is_busy=False,
     is_asked=False,
+    is_pruned=False,
     keeps_result=True,
     callbacks_count=2,
     notices=(WEBHOOK,),
@@ -36,6 +37,15 @@ def test_everything_that_stands_for_itself_is_told_again() -> None:
 
     assert {"webhooks": 1, "callbacks": 2, "results": 1} == dict(told.did)
     assert {"a chord's body is not run twice": 1} == dict(told.left)
+
+
+def test_of_what_is_kept_no_longer_the_news_alone_is_told() -> None:
+    """
+    A webhook has its bytes; an answer that is gone is not handed over as an error.
+    """
+    told = telling(replace(TASK, is_pruned=True), EVERYTHING).tally()
+
+    assert ({"webhooks": 1}, {str(Untold.PRUNED): 1}) == (dict(told.did), dict(told.left))
 
 
 @pytest.mark.parametrize("part", list(Part))
