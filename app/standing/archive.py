@@ -24,6 +24,9 @@ from app.policy.subjects import Kind, Subject
 _STATEMENT_TIMEOUT_MS: Final = 15_000
 
 
+#: Of a batch's failed lines, the first of all.
+_FAILED: Final = Failed()
+
 #: What was decided about one thing, the newest.
 ACTIONS_MAX: Final = 50
 
@@ -89,7 +92,7 @@ class Archive:
                 return found
             return _STORIES[found[0].kind](connection, found[0].id)
 
-    def batch(self, name: str, failed: Failed = Failed()) -> BatchStory | None:
+    def batch(self, name: str, failed: Failed = _FAILED) -> BatchStory | None:
         """A batch by our id, the provider's, or its token, with what is in it; None where there is none.
 
         `failed` says which of its failed lines are told.

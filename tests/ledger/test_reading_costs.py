@@ -11,12 +11,13 @@ import pytest
 import redis
 from sqlalchemy import Engine, text
 
-from app.ledger import changing, depths, listing, measures
+from app.ledger import changing, depths, listing, marking_read, measures, telling_again
 from app.ledger import engine as ledger
 from app.ledger.listing import JobFilter
 from app.ledger.under_way import LIVE_MAX
 from app.policy.lifecycle import JobState
 from app.policy.standing import Limits
+from app.policy.subjects import OF_RESULTS
 from app.standing.archive import Archive
 from app.standing.doctor import Configured, Doctor
 from app.standing.look import Look
@@ -99,6 +100,7 @@ def lookups(engine: Engine, names: Mapping[str, str]) -> Mapping[str, list[Calla
         "named": [lambda one=one: archive.named(one) for one in names.values()],  # type: ignore[misc]  # bound now
         "batch": [lambda: archive.batch(names["batch"])],
         "job": [lambda: archive.job(names["job"])],
+        "run": [lambda: archive.run(str(UUID(int=1)))],
         "action": [lambda: archive.action(UUID(int=1))],
     }
 
@@ -109,7 +111,10 @@ def readings(engine: Engine, names: Mapping[str, str]) -> None:
         measures.measured(connection)
         depths.read(connection, at=ledger.now(connection))
         for word in names.values():
-            changing.resolve(connection, word)
+            found = changing.resolve(connection, word, kinds=OF_RESULTS)
+            if found is not None:
+                marking_read.page(connection, found, after=0, hold=False)
+                telling_again.count(connection, found, limit=100)
 
 
 def test_every_lookup_of_the_archive_is_here(engine: Engine) -> None:
