@@ -58,8 +58,12 @@ class Caller:
         )
 
     def worker(self, *, include: str = "") -> Process:
-        """The caller's own worker, on the caller's default queue; `include` adds modules of tasks."""
-        arguments = f"-m celery -A {self.app} worker -P solo -l INFO -Q {self.queue}"
+        """The caller's own worker, on the caller's default queue; `include` adds modules of tasks.
+
+        It sends task events from its start on. Without `-E` it does so once a Flower has asked, five seconds
+        after that was started, and what it ran before no Flower ever hears of.
+        """
+        arguments = f"-m celery -A {self.app} worker -E -P solo -l INFO -Q {self.queue}"
         arguments += f" -n {self.queue}@%h" + (f" -I {include}" if include else "")
         process = self.start(f"{self.queue}_worker", *arguments.split())
         wait_until(lambda: " ready." in process.tail(), within_s=30, what="the caller's worker")

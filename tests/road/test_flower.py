@@ -78,10 +78,17 @@ def knows_ours(flower: Flower) -> bool:
 
 
 def awaited(flower: Flower, ids: dict[str, str], names: set[str], states: set[str]) -> Tasks:
-    """What it has of our tasks, once it has those."""
-    return wait_until(
-        partial(shown, flower, ids, names, states), within_s=90, what=f"tasks in {sorted(states)}"
-    )
+    """What it has of our tasks, once it has those. A late one is named, with the state it is in."""
+    try:
+        return wait_until(
+            partial(shown, flower, ids, names, states),
+            within_s=90,
+            what=f"tasks in {sorted(states)}",
+        )
+    except AssertionError as late:
+        tasks = flower.tasks()
+        now = {each: tasks.get(ids[each], {}).get("state", "never heard of") for each in ids}
+        raise AssertionError(f"{late}\n{now}\n{ids}") from None
 
 
 def published(caller: Caller) -> dict[str, str]:
