@@ -12,6 +12,8 @@ from unhurried.contract import Tier
 
 #: A round is silent once so many of its periods have passed.
 _PERIODS: Final = 3
+#: A packer may be in one look for this share of the fill window: whoever reads has the rest of it to be told.
+_SHARE_OF_WINDOW: Final = 0.8
 
 _NAMES: Final[Mapping[str, tuple[FindingName, str]]] = {
     "pack": (FindingName.PACKER_SILENT, "packer"),
@@ -66,7 +68,8 @@ def _why(seen: Round | None, period_s: float, now: datetime, limits: Limits) -> 
     if under_way is not None and (ended_at is None or ended_at < under_way):
         # It is in the middle of a look, or stopped in one.
         # A packer that uploads has a second thread that looks meanwhile; a page waits no longer than jobs do.
-        longest = limits.linger if seen.name == "pack" else limits.long_round
+        packing = seen.name == "pack"
+        longest = _SHARE_OF_WINDOW * limits.linger if packing else limits.long_round
         if now - under_way <= max(bound, longest):
             return None
         return f"has been in one look for {spoken(now - under_way)}"

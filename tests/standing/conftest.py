@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from dev.stack import ROOT, Stack
@@ -23,6 +24,11 @@ _SPANS = {
     "UNHURRIED_PICK_UP_WITHIN_S": "2",
 }
 _COMMAND_S = 120
+#: Jobs that are not over, and ends that Celery has not heard of.
+_UNDER_WAY = """
+    SELECT (SELECT count(*) FROM job WHERE state IN ('waiting', 'in_flight'))
+         + (SELECT count(*) FROM ticket WHERE state = 'ready')
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,20 @@ class Desk:
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's, as psycopg takes it."""
+        return self.stack.variables["UNHURRIED_DATABASE_URL"].replace("+psycopg", "")
+
+    def rest(self, *, within_s: float) -> None:
+        """Wait until nothing is under way any more."""
+        with psycopg.connect(self.ledger_url, autocommit=True) as connection:
+            wait_until(
+                lambda: connection.execute(_UNDER_WAY).fetchone() == (0,),
+                within_s=within_s,
+                what="everything under way to end",
+            )
 
     def await_code(self, code: int, *, within_s: float, what: str) -> Answer:
         """Ask for the status until it ends so."""

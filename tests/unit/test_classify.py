@@ -264,6 +264,21 @@ def test_a_long_look_is_no_silence() -> None:
     )
 
 
+def test_a_packer_stopped_in_a_look_is_told_within_the_fill_window() -> None:
+    """
+    A long upload is no silence, and yet whoever reads has a fifth of the window left to be told.
+    """
+    (look,) = (one for one in looks() if one.name == "pack")
+    others = tuple(one for one in looks() if one.name != "pack")
+    at_it = replace(look, started_at=ago(seconds=230), succeeded_at=ago(seconds=240))
+    stopped = replace(look, started_at=ago(seconds=245), succeeded_at=ago(seconds=255))
+
+    assert {} == names(Standing(rounds=(*others, at_it), queues=(a_queue(1),)))
+    assert {"packer_silent": "stuck"} == names(
+        Standing(rounds=(*others, stopped), queues=(a_queue(1),))
+    )
+
+
 def test_a_worker_that_fails_each_time_says_by_what() -> None:
     """
     Its looks begin and end in an error.
