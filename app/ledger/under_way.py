@@ -91,14 +91,14 @@ _WAITING = text("""
            count(*) FILTER (WHERE ready_at > :at) AS later
     FROM job WHERE state = 'waiting' GROUP BY tier, provider, account LIMIT :limit
 """)
-#: Packed, and with no provider yet.
+#: Packed, and with no provider yet. Those that a provider has just refused, and that rest before they are offered
+#: again, wait like the others: left out, an account that takes nothing for hours would look as if nothing waited.
 _UNSENT = text("""
     SELECT 'batch' AS tier, submission.provider, submission.account,
            sum(pack.jobs_count)::bigint AS waiting, min(submission.created_at) AS oldest_at,
            0 AS later
     FROM submission JOIN pack ON pack.id = submission.pack_id
     WHERE submission.state IN ('planned', 'uploaded')
-      AND (submission.not_before IS NULL OR submission.not_before <= :at)
     GROUP BY submission.provider, submission.account LIMIT :limit
 """)
 _LEFT = text("""

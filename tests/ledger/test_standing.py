@@ -16,6 +16,7 @@ from app.ledger.notifications import Due
 from app.policy.awaiting import Follower
 from app.policy.classify import classify
 from app.policy.lifecycle import SubmissionState
+from app.policy.queueing import is_backed_up
 from app.policy.standing import Limits, Standing
 from tests.support.answering import admit, answer, fail
 from tests.support.factories import a_pack, an_admission, uuid
@@ -149,6 +150,25 @@ def test_queues_are_told_by_what_waits_and_what_left(engine: Engine) -> None:
     assert ("anthropic", "default", 3) == (queue.provider, queue.account, queue.waiting_count)
     assert queue.left_at is not None
     assert queue.oldest_at is not None
+
+
+def test_a_pack_that_a_provider_keeps_refusing_waits(engine: Engine) -> None:
+    """
+    It rests between two offers, and waits all the while: its account is backed up, whatever the minute.
+    """
+    admit(engine, [a_call("refused-1")])
+    with engine.begin() as connection:
+        now = ledger.now(connection)
+        (plan,) = a_pack(packs.candidates(connection, at=now), now=now)
+        refused = packs.make(connection, plan, at=now)
+        assert refused is not None
+        submissions.note(connection, refused, refusals=5, not_before=now + timedelta(minutes=15))
+
+    seen, at = read(engine, hours=0.2)
+    (queue,) = seen.queues
+
+    assert (1, now) == (queue.waiting_count, queue.oldest_at)
+    assert is_backed_up(seen, ("anthropic", "default"), at, LIMITS)
 
 
 def test_a_missed_due_time_belongs_to_its_batch(engine: Engine) -> None:
