@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -58,9 +59,15 @@ class Look:
         return self._limits
 
     def run(self) -> Looked:
-        """One look: a few queries of the ledger, a few of Redis, all bounded."""
-        standing, at = self._ledger()
-        standing = self._with_redis(standing)
+        """One look: a few queries of the ledger, a few of Redis, all bounded.
+
+        Both at once: where both hang, a person waits for one of them.
+        """
+        with ThreadPoolExecutor(1, "look") as pool:
+            in_redis = pool.submit(self._redis)
+            standing, at = self._ledger()
+            admission, error = in_redis.result()
+        standing = replace(standing, admission=admission, redis_error=error)
         return Looked(standing=standing, at=at, judgement=classify(standing, at, self._limits))
 
     def _ledger(self) -> tuple[Standing, datetime]:
@@ -71,11 +78,12 @@ class Look:
         except SQLAlchemyError as error:
             return Standing(ledger_error=ledger.cause(error)), datetime.now(UTC)
 
-    def _with_redis(self, standing: Standing) -> Standing:
+    def _redis(self) -> tuple[Admission, str | None]:
+        """What lies there, and why it cannot be read; None where it can."""
         try:
-            return replace(standing, admission=self._admission())
+            return self._admission(), None
         except (redis.RedisError, OSError) as error:
-            return replace(standing, redis_error=type(error).__name__)
+            return Admission(), type(error).__name__
 
     def _admission(self) -> Admission:
         keys = [self._key_prefix + queue for queue in _QUEUES]
