@@ -9,7 +9,7 @@ from app.observe.log import tell
 from app.policy.standing import NEAR_REAL_TIME
 from app.settings import settings
 from app.wiring import standing
-from app.wiring.near_real_time import near_real_time
+from app.wiring.near_real_time import events, near_real_time
 
 
 def main() -> None:
@@ -24,8 +24,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     worker = near_real_time(app, partial(wake, app, "complete", COMPLETE_QUEUE))
+    beats = events(app)
     tell("near_real_time_ready")
     worker.run(stop, look=partial(standing.rounds().look, NEAR_REAL_TIME))
+    if beats is not None:
+        beats.stop()
     tell("near_real_time_stopped")
 
 

@@ -7,10 +7,12 @@ from celery import Celery
 
 from app.near_real_time.telling import Telling
 from app.near_real_time.worker import NearRealTime, Stamina
+from app.observe.task_events import TaskEvents, node_name
 from app.settings import settings
 from app.wiring.accounts import daily_limits, limits, providers
 from app.wiring.policy import judge
 from app.wiring.stores import attached, client, engine
+from app.wiring.watching import task_events
 
 
 @cache
@@ -35,3 +37,8 @@ def near_real_time(app: Celery, wake_completion: Callable[[], None]) -> NearReal
         wake_completion=wake_completion,
         daily_limits=daily_limits(),
     )
+
+
+def events(app: Celery) -> TaskEvents | None:
+    """Shows Flower that this process lives. Intake and completer tell of its tasks."""
+    return task_events(app, node_name("near_real_time"), waiting_max=0, beats=True)

@@ -19,7 +19,7 @@ SECRET = "the-prompt-that-nobody-sees"
 #: What waits for a batch, and what the batch makes of it.
 PARKED = {"good", "retried", "bad", "returned", "chained"}
 ENDED = {"good", "retried", "bad", "returned", "chained", "soon", "refused", "length"}
-OURS = {"intake", "sync", "packer", "collector", "completer", "notifier"}
+OURS = {"intake", "sync", "near_real_time", "packer", "collector", "completer", "notifier"}
 Tasks = dict[str, dict[str, Any]]
 
 
