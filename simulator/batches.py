@@ -83,6 +83,15 @@ class Timeline:
             return self
         return replace(self, cancelled_at=now, invalid=False)
 
+    def slowed(self, share: float) -> "Timeline":
+        """The same life at a share of the speed; a share of 0 never ends within the window."""
+        slower = 1 / max(share, 1e-9)
+        return replace(
+            self,
+            worked_at=self.created_at + (self.worked_at - self.created_at) * slower,
+            done_at=self.created_at + (self.done_at - self.created_at) * slower,
+        )
+
     def long_done(self) -> "Timeline":
         """The same life, so much earlier that it has ended now."""
         ago = self.ends_at - self.created_at

@@ -87,7 +87,7 @@ class Mishandling:
                 )
             case Kind.DROP_LINES | Kind.REPEAT_LINES:
                 await reply.leave(send, body=_lines(bytes(reply.body), mishap))
-            case Kind.EXPIRE | Kind.CANCEL | Kind.NULL_ERRORS | Kind.OMIT_LINES:
+            case Kind.EXPIRE | Kind.CANCEL | Kind.SLOW | Kind.NULL_ERRORS | Kind.OMIT_LINES:
                 self._change_batch(mishap, bytes(reply.body))
                 await reply.leave(send)
             case _:
@@ -125,6 +125,9 @@ class Mishandling:
             batch.omitted_share = mishap.share
             return
         line = batch.timeline
+        if mishap.fault is Kind.SLOW:
+            batch.timeline = line.slowed(mishap.share)
+            return
         until = line.validated_at + (line.worked_at - line.validated_at) * mishap.share
         if mishap.fault is Kind.CANCEL:
             batch.timeline = replace(line, cancelled_at=until)

@@ -50,6 +50,8 @@ class Kind(StrEnum):
     EXPIRE = "expire"
     #: The batch that is created is cancelled by somebody when `share` of it has run.
     CANCEL = "cancel"
+    #: The batch that is created runs at `share` of the usual speed: hours instead of minutes.
+    SLOW = "slow"
     #: `share` of the lines of the batch that is created never run, are not billed, and are in no file.
     OMIT_LINES = "omit_lines"
     #: `share` of the lines of the batch that is created fail without a reason, and unbilled.

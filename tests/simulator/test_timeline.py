@@ -1,5 +1,6 @@
 """The life of a batch as a function of the clock."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +82,15 @@ def test_nothing_runs_after_a_cancel(life: tuple[Timeline, int], at: float, late
     assert cancelled.cancelled_at is None or (
         cancelled.ran(total, at + later) <= cancelled.ran(total, cancelled.cancelled_at)
     )
+
+
+def test_a_slow_batch_is_as_much_longer() -> None:
+    """
+    At a share of the speed it ends so much later, and its window stays.
+    """
+    usual = plan(seed="slow", total=10, now=0.0, window_s=86_400.0, validated=True)
+    slow = usual.slowed(0.01)
+
+    assert 100 * usual.ends_at == pytest.approx(slow.ends_at)
+    assert Phase.IN_PROGRESS is slow.phase(usual.ends_at)
+    assert usual.expires_at == slow.expires_at
