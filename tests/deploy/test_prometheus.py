@@ -1,22 +1,19 @@
 """A real Prometheus over a real exporter and a real Flower: what the ledger holds becomes an alert."""
 
 import json
-import re
 import subprocess
 import sys
-import urllib.request
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from sqlalchemy import create_engine
 
 from dev.processes import Process
 from dev.servers import free_port
 from dev.stack import ROOT, Stack
-from tests.deploy.tools import DEPLOY, program
+from tests.deploy.prometheus import Prometheus, fetched, scraping
 from tests.support import answering
 from tests.support.factories import an_admission
 from tests.support.waiting import wait_until
@@ -43,65 +40,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(stack: Stack) -> Iterator[str]:
-    """Prometheus with our configuration, in seconds instead of minutes; its address."""
-    directory = stack.directory / "prometheus"
-    directory.mkdir()
-    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
-    config["global"] = dict.fromkeys(config["global"], "1s")
-    for scraped in config["scrape_configs"]:
-        url = stack.flower_url if scraped["job_name"] == "flower" else stack.exporter_url
-        scraped["static_configs"] = [{"targets": [url.removeprefix("http://")]}]
-    (directory / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
-    rules = (DEPLOY / "alerts.yml").read_text("utf-8")
-    rules = re.sub(r"\bfor: \d+m", "for: 1s", rules).replace("interval: 30s", "interval: 1s")
-    (directory / "alerts.yml").write_text(rules, "utf-8")
-    port = free_port()
-    process = Process(
-        name="prometheus",
-        command=[
-            program("prometheus"),
-            "--config.file=prometheus.yml",
-            "--storage.tsdb.path=data",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        log=directory / "prometheus.log",
-        environment={},
-        directory=directory,
-    )
-    with process:
-        yield f"http://127.0.0.1:{port}"
-
-
-def fetched(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as reply:
-        found: str = reply.read().decode()
-        return found
-
-
-def asked(prometheus: str, path: str) -> Any:
-    try:
-        return json.loads(fetched(f"{prometheus}/api/v1/{path}"))["data"]
-    except OSError:
-        return None
-
-
-def scraped_jobs(prometheus: str) -> set[str]:
-    targets = asked(prometheus, "targets") or {"activeTargets": []}
-    return {one["labels"]["job"] for one in targets["activeTargets"] if one["health"] == "up"}
-
-
-def firing(prometheus: str) -> set[tuple[str, str, str]]:
-    alerts = asked(prometheus, "alerts") or {"alerts": []}
-    return {
-        (
-            one["labels"]["alertname"],
-            one["labels"].get("finding", ""),
-            one["labels"]["severity"],
-        )
-        for one in alerts["alerts"]
-        if one["state"] == "firing"
-    }
+def prometheus(stack: Stack) -> Iterator[Prometheus]:
+    """Prometheus with our configuration, in seconds instead of minutes."""
+    urls = {"unhurried": stack.exporter_url, "flower": stack.flower_url}
+    with scraping(stack.directory / "prometheus", urls) as running:
+        yield running
 
 
 def findings(text: str) -> list[str]:
@@ -120,19 +63,19 @@ def status(stack: Stack) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_the_ledger_holds_becomes_an_alert(stack: Stack, prometheus: str) -> None:
+def test_what_the_ledger_holds_becomes_an_alert(stack: Stack, prometheus: Prometheus) -> None:
     """
     Both endpoints are scraped. With nothing to do, silent workers are tickets; once a job waits, a page, and
     the command says the same.
     """
     wait_until(
-        lambda: scraped_jobs(prometheus) == {"unhurried", "flower"},
+        lambda: prometheus.scraped() == {"unhurried", "flower"},
         within_s=_WITHIN_S,
         what="Prometheus to scrape both",
     )
     idle = ("UnhurriedAttention", "beat_silent", "ticket")
-    wait_until(lambda: idle in firing(prometheus), within_s=_WITHIN_S, what="a ticket")
-    assert "page" not in {severity for _, _, severity in firing(prometheus)}
+    wait_until(lambda: idle in prometheus.firing(), within_s=_WITHIN_S, what="a ticket")
+    assert "page" not in {severity for _, _, severity in prometheus.firing()}
     assert 1 == status(stack).returncode
 
     engine = create_engine(stack.variables["UNHURRIED_DATABASE_URL"])
@@ -141,8 +84,8 @@ def test_what_the_ledger_holds_becomes_an_alert(stack: Stack, prometheus: str) -
     engine.dispose()
 
     page = ("UnhurriedWorkerSilent", "beat_silent", "page")
-    wait_until(lambda: page in firing(prometheus), within_s=_WITHIN_S, what="a page")
-    assert [page] == [one for one in firing(prometheus) if one[2] == "page"]
+    wait_until(lambda: page in prometheus.firing(), within_s=_WITHIN_S, what="a page")
+    assert [page] == [one for one in prometheus.firing() if one[2] == "page"]
     said = status(stack)
     assert 2 == said.returncode
     assert "beat_silent" in {one["name"] for one in json.loads(said.stdout)["findings"]}
