@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -40,28 +40,37 @@ class Rounds:
         """Stand around one look of a worker, which it never breaks. What the look raises goes up."""
         if asked_by_beat:
             self._note(rounds.succeeded, BEAT)
-        self._note(rounds.started, name)
+        # Whose beginning is noted, its end is: a worker that is stopped later must not seem to be in that look.
+        begun = self._note(rounds.started, name)
         try:
             yield
         except Exception as error:
-            self._note(partial(rounds.failed, error=type(error).__name__), name, kind="failed")
+            failed = partial(rounds.failed, error=type(error).__name__)
+            self._note(failed, name, kind="failed", at_once=begun)
             raise
-        self._note(rounds.succeeded, name)
+        self._note(rounds.succeeded, name, at_once=begun)
 
-    def _note(self, how: Callable[..., None], name: str, *, kind: str | None = None) -> None:
-        if not self._is_due(kind or how.__name__, name):
-            return
-        try:
+    def _note(
+        self,
+        how: Callable[..., None],
+        name: str,
+        *,
+        kind: str | None = None,
+        at_once: bool = False,
+    ) -> bool:
+        """Whether it was due, or wanted at once; where the ledger is away it is as good as noted."""
+        if not self._is_due(kind or how.__name__, name, at_once=at_once):
+            return False
+        # The work itself meets the same outage and says so; whoever reads sees an old round.
+        with suppress(SQLAlchemyError):
             how(self._engine, name, period_s=self._periods[name], host=self._host)
-        except SQLAlchemyError:
-            # The work itself meets the same outage and says so; whoever reads sees an old round.
-            return
+        return True
 
-    def _is_due(self, kind: str, name: str) -> bool:
+    def _is_due(self, kind: str, name: str, *, at_once: bool) -> bool:
         now = self._monotonic()
         with self._lock:
             before = self._noted.get((kind, name))
-            if before is not None and now - before < _REST_S:
+            if not at_once and before is not None and now - before < _REST_S:
                 return False
             self._noted[kind, name] = now
             return True

@@ -83,6 +83,21 @@ def test_many_looks_are_recorded_seldom(engine: Engine) -> None:
     assert 2 == len(set(seen))
 
 
+def test_a_look_whose_beginning_is_recorded_ends_on_the_record(engine: Engine) -> None:
+    """
+    However lately another end was: a worker that is stopped afterwards is not taken for one that looks.
+    """
+    clock = Clock()
+    rounds = Rounds(engine, PERIODS, monotonic=clock)
+    for began, ended in ((0.0, 0.9), (2.1, 2.2)):
+        clock.now = began
+        with rounds.look("pack"):
+            clock.now = ended
+
+    found = row(engine, "pack")
+    assert found["last_started_at"] < found["last_succeeded_at"]  # type: ignore[operator]
+
+
 def test_a_ledger_that_is_away_breaks_no_look() -> None:
     """
     The look goes on, and what it raises goes up.
