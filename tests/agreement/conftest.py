@@ -19,7 +19,7 @@ _PROCESSES = [
 ]
 _SPANS = {
     # A fill window, which a pack of one does not wait for; two of them are too long to wait.
-    "UNHURRIED_LINGER_S": "6",
+    "UNHURRIED_LINGER_S": "4",
     "UNHURRIED_PACK_REQUESTS_MAX": "1",
     "UNHURRIED_SILENT_AFTER_S": "5",
     "UNHURRIED_PICK_UP_WITHIN_S": "3",

@@ -182,7 +182,7 @@ class Desk:
             assert reply.status < 300
 
     def write(self, statement: str, **values: str) -> int:
-        """Change the ledger; how many rows that were."""
+        """Run a statement on the ledger; how many rows it changed, or found."""
         plain = self.stack.variables["UNHURRIED_DATABASE_URL"].replace("+psycopg", "")
         with closing(psycopg.connect(plain, autocommit=True)) as connection:
             return connection.execute(statement.encode(), values).rowcount

@@ -82,7 +82,7 @@ def shortened(rules: str) -> str:
 
 
 def fetched(url: str) -> str:
-    """What an address answers."""
-    with urllib.request.urlopen(url, timeout=10) as reply:
+    """What an address answers, on a busy machine slowly."""
+    with urllib.request.urlopen(url, timeout=60) as reply:
         found: str = reply.read().decode()
         return found
