@@ -35,7 +35,7 @@ test-all: $(READY) ## Run every test but those marked ops, and 6,000 simulated s
 	$(BIN)/python -m pytest -m "not ops" $(TESTS)
 	$(BIN)/python -m tests.simulation full
 
-test-ops: $(READY) ## Run the tests marked ops: Prometheus over our alerts, pages in a browser
+test-ops: $(READY) ## Run the tests marked ops: what people on call are told, by alerts, pages and commands
 	@for one in chromium prometheus promtool; do command -v $$one >/dev/null || \
 	  { echo "No $$one on PATH: apt-get install chromium prometheus" >&2; exit 1; }; done
 	$(BIN)/python -m pytest -m ops $(TESTS)

@@ -16,7 +16,7 @@ from tests.support import databases
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marks there are."""
     config.addinivalue_line("markers", "full: too slow for `make test`; runs in `make test-all`")
-    config.addinivalue_line("markers", "ops: needs Prometheus or Chromium; runs in `make test-ops`")
+    config.addinivalue_line("markers", "ops: what people on call are told, by Prometheus and Chromium; runs in `make test-ops`")
 
 
 @pytest.fixture(scope="session")

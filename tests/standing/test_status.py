@@ -15,6 +15,8 @@ from dev.processes import Process
 from tests.standing.conftest import LINGER_S, Desk
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.ops
+
 _WITHIN_S = 240.0
 _ANSWERS_WITHIN_S = 20.0
 CANARY = "canary-prompt"
