@@ -10,19 +10,23 @@ import pytest
 import redis
 
 from dev.servers import start_postgres, start_redis
-from tests.support import databases
+from tests.support import databases, places
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marks there are."""
     config.addinivalue_line("markers", "full: too slow for `make test`; runs in `make test-all`")
-    config.addinivalue_line("markers", "ops: what people on call are told, by Prometheus and Chromium; runs in `make test-ops`")
+    config.addinivalue_line(
+        "markers",
+        "ops: what people on call are told, by Prometheus and Chromium; runs in `make test-ops`",
+    )
 
 
 @pytest.fixture(scope="session")
-def servers_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def servers_directory() -> Iterator[Path]:
     """Where the run's servers keep data and logs."""
-    return tmp_path_factory.mktemp("servers")
+    with places.passing() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
