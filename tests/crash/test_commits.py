@@ -79,7 +79,8 @@ def test_a_mail_whose_commit_had_no_reply_goes_once(
         scene.stack.process("notifier").require_alive()
 
 
-@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.full
+@pytest.mark.parametrize("deed", [Deed.CUT, Deed.LOSE])
 def test_a_near_real_time_answer_in_hand_is_recorded(scene: Scene, deed: Deed) -> None:
     """
     It has been paid for: the commit is tried again, and no job fails for it.

@@ -85,6 +85,7 @@ def test_a_notifier_killed_before_it_heard_the_answer_mails_nobody_twice(scene: 
     assert {1} == set(scene.mailed("notifier").values())
 
 
+@pytest.mark.full
 def test_two_of_every_process_do_nothing_twice(scene: Scene) -> None:
     """
     Another of each beside it, under load from two callers and with a chord and mails among it.
