@@ -17,6 +17,14 @@ from app.policy.awaiting import Known, reader_name
 #: What one timeline shows, at most.
 ENTRIES_MAX: Final = 500
 _TICKETS_MAX: Final = 20
+#: Why a pack went when it did, by `app.policy.packing.Reason`.
+_REASONS: Final = {
+    "full": "a full pack",
+    "lingered": "they had waited for long enough",
+    "due": "one of them was due",
+    "flushed": "somebody wanted them packed",
+    "split": "half of a pack that was refused",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +110,9 @@ def _moments(row: Any, number: int | None = None) -> list[Entry]:
     """When a submission did what; `number` is the attempt that it stands for."""
     batch = row.provider_batch_id or "unknown yet"
     of = f"attempt {number}: " if number is not None else ""
+    why = _REASONS.get(row.reason, row.reason)
     said = (
-        (row.created_at, "packed", f"{of}{row.jobs_count:,} jobs, since the pack was {row.reason}"),
+        (row.created_at, "packed", f"{of}{row.jobs_count:,} jobs: {why}"),
         (row.sent_at, "intent recorded", f"{of}the create goes out"),
         (row.accepted_at, "accepted", f"{of}{row.provider} batch {batch}"),
         (row.ended_at, "ended at the provider", f"{of}{row.provider_status or ''}"),

@@ -376,7 +376,7 @@ def everything(scene: Scene) -> dict[str, UUID]:
         state="in_flight",
         batch=found["overdue"],
         since="-3 hours",
-        published="-3 hours 4 minutes",
+        published="-3 hours -4 minutes",
         due="-20 minutes",
     )
     for number in range(8):
@@ -391,7 +391,7 @@ def everything(scene: Scene) -> dict[str, UUID]:
             outcome="answered",
             batch=found["unread"],
             since="-5 hours",
-            published="-9 hours 3 minutes",
+            published="-9 hours -3 minutes",
             workload="digest",
             subject=f"customer:{400 + number}",
             awaited_by="@digest",
@@ -405,7 +405,7 @@ def everything(scene: Scene) -> dict[str, UUID]:
             code=code,
             batch=found["unread"],
             since="-5 hours",
-            published="-9 hours 3 minutes",
+            published="-9 hours -3 minutes",
             workload="digest",
             subject=f"customer:{900 + number}",
         )
