@@ -130,7 +130,9 @@ def _notices(
     of: dict[int, list[Notice]] = defaultdict(list)
     told = connection.execute(
         text("""
-            SELECT id, kind, state, last_error, again_request FROM notification
+            SELECT id, kind, state, last_error, again_request,
+                   content_pruned_at IS NOT NULL AS is_pruned
+            FROM notification
             WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id
         """),
         {"ids": list(asked)},
@@ -142,6 +144,7 @@ def _notices(
             state=row.state,
             last_error=row.last_error,
             is_asked=row.again_request == request_id,
+            is_pruned=row.is_pruned,
         )
         for ticket_id in asked[row.id]:
             of[ticket_id].append(notice)
@@ -164,7 +167,7 @@ def stage(
             SET state = 'new', next_at = :at, leased_until = NULL, attempts_before = attempts,
                 again_request = :request, again_at = :at
             WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('done', 'dead', 'unknown')
-              AND again_request IS DISTINCT FROM :request
+              AND content_pruned_at IS NULL AND again_request IS DISTINCT FROM :request
         """),
         {**asked, "ids": sorted({one.id for _, telling in tellings for one in telling.notices})},
     )

@@ -42,6 +42,7 @@ class Untold(StrEnum):
     CANVAS = "a callback that is a canvas is not run twice"
     ERRBACKS = "errbacks are not called twice"
     PRUNED = "what it asked and was answered is kept no longer"
+    NOTICE_PRUNED = "what a mail or webhook said is kept no longer"
 
 
 #: States of a notification that has ended, one way or another.
@@ -59,6 +60,8 @@ class Notice:
     last_error: str | None
     #: It is sent again for this very request already.
     is_asked: bool
+    #: What it said is kept no longer.
+    is_pruned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +126,8 @@ def telling(task: TaskNow, only: Collection[Part]) -> Telling:
 def _kept_back(notice: Notice) -> Untold | None:
     if notice.is_asked:
         return None
+    if notice.is_pruned:
+        return Untold.NOTICE_PRUNED
     if notice.last_error == REVOKED:
         return Untold.REVOKED
     return None if notice.state in _ENDED else Untold.ON_ITS_WAY

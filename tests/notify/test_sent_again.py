@@ -115,3 +115,23 @@ def test_a_mail_is_sent_again_with_its_id(engine: Engine, relay: Relay) -> None:
     ids = {message["Message-ID"] for message in relay.mails}
     assert (2, 1) == (len(relay.mails), len(ids))
     assert "completed" == mails.row(engine, notification_id).ticket
+
+
+def test_one_that_is_kept_no_longer_is_left(engine: Engine) -> None:
+    """
+    Its body is pruned; whatever else of the subject is there is told again.
+    """
+    job = end_a_job(engine)
+    complete(engine)
+    with receiving() as inbox:
+        deliver(a_sender(engine, {"crm": inbox}))
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE notification SET payload = '{}', body = NULL, content_pruned_at = now()")
+        )
+
+    outcome = redeliver(engine, Kind.JOB, job)
+
+    assert {"results": 1} == outcome["did"]
+    assert {"what a mail or webhook said is kept no longer": 1} == outcome["left"]
+    assert "done" == one(engine).state
