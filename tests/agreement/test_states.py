@@ -3,9 +3,7 @@
 `Desk.agree` asks all of them: names, severities, counts, who is named, the verdict and the exit code.
 """
 
-import os
 import re
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from dev.processes import Process
 from dev.servers import Server
 from tests.agreement.desk import WITHIN_S, Desk, answers
 from tests.deploy.prometheus import fetched
+from tests.support.stopping import stopped
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ops
@@ -39,16 +38,6 @@ _TOOK = """
 #: What a person waits for a command whose ledger does not answer, on a busy machine.
 _AT_ONCE_S = 15.0
 _SILENT, _ATTENTION = "UnhurriedWorkerSilent", "UnhurriedAttention"
-
-
-@contextmanager
-def stopped(process: Process) -> Iterator[None]:
-    """Alive, and doing nothing."""
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from app.policy.outcomes import (
 )
 from app.policy.settling import Prices, next_move
 from app.policy.subjects import Kind, Subject
+from tests.ledger.pruned import send
 from tests.support.factories import a_pack, an_admission, an_answer
 
 OUTCOMES: list[Outcome] = [
@@ -175,15 +176,7 @@ class Histories(RuleBasedStateMachine):
             assert found is not None
             if giving_back.holds_cancelled(connection, found.pack_id):
                 return None
-            for to in (SubmissionState.SENDING, SubmissionState.ACCEPTED):
-                submissions.advance(
-                    connection,
-                    submission_id,
-                    expected=(SubmissionState.PLANNED, SubmissionState.SENDING),
-                    to=to,
-                    provider_batch_id=f"batch-{submission_id}",
-                )
-        return submission_id
+            return send(connection, submission_id)
 
     @rule(submission_id=accepted)
     def give_back(self, submission_id: UUID | None) -> None:

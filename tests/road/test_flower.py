@@ -1,8 +1,6 @@
 """Flower, beside the whole service, shows tasks that wait for hours as what they are."""
 
 import json
-import os
-import signal
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +11,7 @@ from dev.servers import free_port
 from dev.stack import Stack, procfile
 from tests.road.callers import Caller
 from tests.road.flowers import Flower
+from tests.support.stopping import stopped
 from tests.support.waiting import wait_until
 
 SECRET = "the-prompt-that-nobody-sees"
@@ -61,13 +60,9 @@ def seen(stack: Stack, caller: Caller, flower: Flower, callers_flower: Flower) -
     both = (flower, callers_flower)
     for one in both:
         wait_until(partial(knows_ours, one), within_s=60, what="Flower to hear of the workers")
-    packer = stack.process("packer")
-    os.kill(packer.pid, signal.SIGSTOP)
-    try:
+    with stopped(stack.process("packer")):
         ids = published(caller)
         parked = [awaited(one, ids, PARKED, {"ADMITTED"}) for one in both]
-    finally:
-        os.kill(packer.pid, signal.SIGCONT)
     ended = [awaited(one, ids, ENDED, {"SUCCESS", "FAILURE"}) for one in both]
     return Seen(ids, parked[0], parked[1], ended[0], ended[1], flower)
 

@@ -1,18 +1,15 @@
 """Three states that look alike, told apart from outside within ten seconds: real processes, really stopped."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from dev.processes import Process
 from tests.standing.conftest import LINGER_S, Desk
+from tests.support.stopping import stopped
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ops
@@ -27,16 +24,6 @@ def rested(desk: Desk) -> Iterator[None]:
     """Whatever a test has left under way, late or not, is over before the next one stops anybody."""
     yield
     desk.rest(within_s=_WITHIN_S)
-
-
-@contextmanager
-def stopped(process: Process) -> Iterator[None]:
-    """Alive, and doing nothing: as a process that hangs."""
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 def publish(desk: Desk, key: str) -> dict[str, list[str]]:
