@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     settle_openai_s: Seconds = 900
     #: Between two looks for such a batch; absence takes two.
     search_every_s: Seconds = 120
+    #: Of a batch that only its results can tell to be ours: empty this long after its end, they hold nothing.
+    results_empty_after_s: Seconds = 3600
     #: Between two looks at the whole list of an account's batches, for those that landed late.
     sweep_every_s: Seconds = 600
     #: USD per million tokens for models that the price list does not know:

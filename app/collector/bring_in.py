@@ -25,7 +25,15 @@ from app.policy import tracing
 from app.policy.judging import Bill, Judge
 from app.policy.names import Mark, deployment_tag, parse_custom_id
 from app.policy.outcomes import Missing, Outcome
-from app.policy.reconciling import Owner, Seen, Survey, owner, survey
+from app.policy.reconciling import (
+    Emptiness,
+    Owner,
+    Seen,
+    Survey,
+    owner,
+    stays_empty,
+    survey,
+)
 from app.policy.settling import backoff
 from app.policy.sweeping import Verdict, mark_of, verdict
 from app.policy.tracing import Span
@@ -40,6 +48,8 @@ class Thoroughness:
     downloads_max: int
     #: The wait before a download that lacked lines is tried again; it doubles each time.
     again_after: timedelta
+    #: How long after its end a batch whose file is empty is believed to hold nothing.
+    empty_after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +91,22 @@ class BringIn:
             if not isinstance(reply, Downloaded):
                 self._retry_later(submission, f"download: {reply}")
                 return False
-            return self._bring_in(submission, provider, file)
+            return self._bring_in(submission, provider, file, report.ended_at)
 
-    def _bring_in(self, submission: Submission, provider: Provider, file: BinaryIO) -> bool:
+    def _bring_in(
+        self,
+        submission: Submission,
+        provider: Provider,
+        file: BinaryIO,
+        ended_at: datetime | None,
+    ) -> bool:
         with self._engine.begin() as connection:
             token, jobs = settling.tokens(connection, submission.pack_id)
             open_jobs = settling.open_jobs(connection, submission.pack_id)
         if token is None:
             return False
         found = survey(_seen(provider, file, submission), token=token, jobs=jobs)
-        if submission.proof is None and not self._is_confirmed(submission, found):
+        if submission.proof is None and not self._is_confirmed(submission, found, ended_at):
             return False
         missing = open_jobs - found.chosen.keys()
         if missing and not self._is_last_look(submission):
@@ -105,11 +121,14 @@ class BringIn:
         self._close(submission, found, len(missing))
         return True
 
-    def _is_confirmed(self, submission: Submission, found: Survey) -> bool:
+    def _is_confirmed(
+        self, submission: Submission, found: Survey, ended_at: datetime | None
+    ) -> bool:
         """Whether the results of a batch that was only adopted are ours. If not, nothing of it is used."""
-        whose = owner(
-            found, requests=submission.jobs_count, last_look=self._is_last_look(submission)
-        )
+        last_look = self._is_last_look(submission)
+        if found.is_empty:
+            last_look = self._stays_empty(submission, ended_at)
+        whose = owner(found, requests=submission.jobs_count, last_look=last_look)
         if whose is Owner.UNCLEAR:
             self._retry_later(submission, "no line says whose batch it is", downloaded=True)
             return False
@@ -145,6 +164,14 @@ class BringIn:
             owner=named if waits else None,
             at=ledger.now(connection),
         )
+
+    def _stays_empty(self, submission: Submission, ended_at: datetime | None) -> bool:
+        enough = Emptiness(
+            looks=self._thoroughness.downloads_max, after=self._thoroughness.empty_after
+        )
+        with self._engine.connect() as connection:
+            now = ledger.now(connection)
+        return stays_empty(submission.downloads + 1, ended_at=ended_at, now=now, enough=enough)
 
     def _is_last_look(self, submission: Submission) -> bool:
         return submission.downloads + 1 >= self._thoroughness.downloads_max

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, assert_never
 
 from sqlalchemy import Connection, Engine
@@ -60,13 +59,13 @@ class Search:
         *,
         engine: Engine,
         providers: Mapping[tuple[str, str], Provider],
-        spool_directory: Path,
+        whose: Whose,
         deployment: str,
         rhythm: Rhythm,
     ) -> None:
         self._engine = engine
         self._providers = providers
-        self._whose = Whose(spool_directory)
+        self._whose = whose
         self._deployment = deployment_tag(deployment)
         self._rhythm = rhythm
 
@@ -176,7 +175,9 @@ class Search:
     def _results_are_ours(self, unknown: Unknown, provider: Provider, batch_id: str) -> bool | None:
         """Whether an ended batch's results carry this submission's ids; None where nobody can say."""
         submission = unknown.submission
-        marks = self._whose.marks(provider, batch_id, endpoint=submission.endpoint)
+        with self._engine.connect() as connection:
+            now = ledger.now(connection)
+        marks = self._whose.marks(provider, batch_id, endpoint=submission.endpoint, now=now)
         # By the token alone: it is of this submission whatever the deployment was called when it was sent.
         return None if marks is None else any(mark.token == submission.token for mark in marks)
 

@@ -115,9 +115,10 @@ class Sweep:
                 provider=account[0],
                 file_ids=[batch.file_id for batch in listing.batches if batch.file_id],
             )
+            now = ledger.now(connection)
         # Reading results may take a while, so it is done before the transaction.
         marks = [
-            (batch, self._mark(provider, batch, files))
+            (batch, self._mark(provider, batch, files, now))
             for batch in listing.batches
             if batch.provider_batch_id not in taken
         ]
@@ -138,7 +139,7 @@ class Sweep:
         )
 
     def _mark(
-        self, provider: Provider, batch: ListedBatch, files: Mapping[str, str]
+        self, provider: Provider, batch: ListedBatch, files: Mapping[str, str], now: datetime
     ) -> Mark | Unmarked:
         if batch.mark is not None:
             return batch.mark
@@ -148,7 +149,9 @@ class Sweep:
             return Unmarked.STRANGER
         if not batch.ended:
             return Unmarked.UNPROVEN
-        marks = self._whose.marks(provider, batch.provider_batch_id, endpoint=batch.endpoint)
+        marks = self._whose.marks(
+            provider, batch.provider_batch_id, endpoint=batch.endpoint, now=now
+        )
         if marks is None:
             return Unmarked.UNPROVEN
         return mark_of(marks, deployment=self._deployment)

@@ -5,6 +5,7 @@ The set of custom_ids decides, never the provider's counts: counts have been see
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -37,6 +38,11 @@ class Survey:
     #: Lines of jobs that another line speaks for.
     repeats: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was no line at all, whoever's."""
+        return not self.chosen and not self.strangers
+
 
 class Owner(StrEnum):
     """Whose a batch is that was adopted because nothing else could be it."""
@@ -48,12 +54,31 @@ class Owner(StrEnum):
     UNCLEAR = "unclear"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Emptiness:
+    """When a result file without a single line is believed, of a batch that nothing else proves ours."""
+
+    #: Whole reads that must find it so.
+    looks: int
+    #: How long ago the batch must have ended, as the provider says.
+    after: timedelta
+
+
+def stays_empty(looks: int, *, ended_at: datetime | None, now: datetime, enough: Emptiness) -> bool:
+    """Whether a file that was empty at each of so many `looks` holds nothing, whoever's it is.
+
+    Lines that are late would be ours as well, and paid for: a batch that does not say when it ended is
+    waited for as long as the provider keeps it.
+    """
+    return looks >= enough.looks and ended_at is not None and now - ended_at >= enough.after
+
+
 def owner(found: Survey, *, requests: int, last_look: bool) -> Owner:
     """Whose the results are. `requests` is how many the batch holds, by which it was adopted.
 
     A file that breaks off in its first line shows none of our ids either: only ids of others, and either all
-    of them or nothing more on the last look, prove a stranger. One that stays empty holds nothing that was
-    paid for, whoever's it is: a batch with lines is looked for then.
+    of them or nothing more on the last look, prove a stranger. One that stays empty (`stays_empty`; it is no
+    last look before) holds nothing that was paid for, whoever's it is: a batch with lines is looked for then.
     """
     if found.chosen:
         return Owner.OURS

@@ -27,6 +27,7 @@ def collector(wake_completion: Callable[[], None]) -> Collector:
             lines_max=config.settle_lines_max,
             downloads_max=config.downloads_max,
             again_after=timedelta(seconds=config.poll_min_s),
+            empty_after=timedelta(seconds=config.results_empty_after_s),
         ),
         on_settled=wake_completion,
         watch=spans.batch if spans is not None else None,

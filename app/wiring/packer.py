@@ -11,6 +11,7 @@ from app.packer.sweep import Rounds, Sweep
 from app.packer.whose import Whose
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
+from app.policy.reconciling import Emptiness
 from app.settings import settings
 from app.wiring.accounts import daily_limits, providers, workspaces
 from app.wiring.stores import attached, deployment, engine
@@ -23,6 +24,18 @@ def interlock() -> Interlock:
 
 
 @cache
+def whose() -> Whose:
+    """Says whose an ended batch is; shared, so that a file found empty counts for both who ask."""
+    config = settings()
+    return Whose(
+        config.spool_directory,
+        emptiness=Emptiness(
+            looks=config.downloads_max, after=timedelta(seconds=config.results_empty_after_s)
+        ),
+    )
+
+
+@cache
 def sweep() -> Sweep:
     """Accounts for every batch of the accounts' workspaces."""
     config = settings()
@@ -30,7 +43,7 @@ def sweep() -> Sweep:
         engine=engine(),
         providers=providers(),
         interlock=interlock(),
-        whose=Whose(config.spool_directory),
+        whose=whose(),
         deployment=deployment(),
         rounds=Rounds(
             held=timedelta(seconds=config.search_every_s),
@@ -92,7 +105,7 @@ def search() -> Search:
     return Search(
         engine=engine(),
         providers=providers(),
-        spool_directory=config.spool_directory,
+        whose=whose(),
         deployment=deployment(),
         rhythm=Rhythm(
             settle={

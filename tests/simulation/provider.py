@@ -258,12 +258,13 @@ class SimulatedProvider:
             total=batch.requests,
             result_files=("results",) if phase is Phase.ENDED else (),
             errors=tuple(errors) if phase is Phase.VOID else (),
+            ended_at=self._moment_of(batch.ends_s) if phase is not Phase.RUNNING else None,
         )
 
     def _listed(self, batch: Batch) -> ListedBatch:
         return ListedBatch(
             provider_batch_id=batch.id,
-            created_at=self.world.moment() - timedelta(seconds=self.world.now_s - batch.created_s),
+            created_at=self._moment_of(batch.created_s),
             total=batch.requests,
             ended=batch.has_ended(self.world.now_s),
             mark=batch.mark,
@@ -281,6 +282,9 @@ class SimulatedProvider:
                 yield written
         if self._happens("stranger"):
             yield b'{"custom_id": "who-is-this", "kind": "rejected"}\n'
+
+    def _moment_of(self, at_s: float) -> datetime:
+        return self.world.moment() - timedelta(seconds=self.world.now_s - at_s)
 
     def _ask(self, what: str, refuse: Callable[[Unreachable], Exception]) -> None:
         problem = self._problem(what)

@@ -17,6 +17,7 @@ from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
+from app.completion.redis_mark import RedisMark
 from app.intake import messages
 from app.ledger import admission
 from app.ledger import engine as ledger
@@ -30,6 +31,7 @@ from app.packer.sweep import Rounds, Sweep
 from app.packer.whose import Whose
 from app.policy.judging import Judge
 from app.policy.packing import Limits, Patience
+from app.policy.reconciling import Emptiness
 from app.policy.rules import Rules
 from app.providers.attached import Attached
 from app.providers.port import Provider
@@ -49,6 +51,8 @@ SEND_TTL: Final = timedelta(seconds=300)
 _SEND_WITHIN: Final = timedelta(seconds=55)
 _AGAIN: Final = timedelta(seconds=120)
 _SWEEP_EVERY: Final = timedelta(seconds=600)
+_DOWNLOADS_MAX: Final = 3
+_EMPTY_AFTER: Final = timedelta(hours=1)
 _LEASE: Final = timedelta(seconds=60)
 _CLAIM_S: Final = 60.0
 _INTAKE_MAX: Final = 4
@@ -107,11 +111,12 @@ class Service:
 
     def _packer(self) -> Callable[[], None]:
         interlock = Interlock(self.providers.keys())
+        whose = Whose(self.spool, emptiness=Emptiness(looks=_DOWNLOADS_MAX, after=_EMPTY_AFTER))
         sweep = Sweep(
             engine=self.engine,
             providers=self.providers,
             interlock=interlock,
-            whose=Whose(self.spool),
+            whose=whose,
             deployment=DEPLOYMENT,
             rounds=Rounds(held=_AGAIN, clean=_SWEEP_EVERY),
         )
@@ -132,7 +137,7 @@ class Service:
         search = Search(
             engine=self.engine,
             providers=self.providers,
-            spool_directory=self.spool,
+            whose=whose,
             deployment=DEPLOYMENT,
             rhythm=Rhythm(settle=SETTLE, again=_AGAIN),
         )
@@ -158,7 +163,10 @@ class Service:
             judge=_JUDGE,
             # Two lines a transaction, so that a kill falls between two of them.
             thoroughness=Thoroughness(
-                lines_max=2, downloads_max=3, again_after=timedelta(seconds=15)
+                lines_max=2,
+                downloads_max=_DOWNLOADS_MAX,
+                again_after=timedelta(seconds=15),
+                empty_after=_EMPTY_AFTER,
             ),
             on_settled=_nobody,
         )
@@ -187,6 +195,7 @@ class Service:
             client=self.memory,
             key_prefix="",
             latest=Latest(client=self.memory, key_prefix=""),
+            mark=RedisMark(self.memory, ""),
             lease=Lease(span=_LEASE),
         )
         return _in_turn(completer.run)

@@ -24,6 +24,7 @@ from app.packer.sweep import Rounds, Sweep
 from app.packer.whose import Whose
 from app.policy.judging import Judge
 from app.policy.packing import Limits, Patience
+from app.policy.reconciling import Emptiness
 from app.providers.attached import Attached
 from app.providers.port import Provider
 from tests.providers.adapters import ENDPOINTS, KINDS, build
@@ -77,6 +78,8 @@ class Road:
     deployment: str = DEPLOYMENT
     #: Once, at the start, unless a test is about later looks.
     sweep_every: timedelta = timedelta(hours=1)
+    #: How long after its end an empty file may still fill.
+    empty_after: timedelta = timedelta(hours=1)
 
     def __post_init__(self) -> None:
         providers = {(self.name, "default"): self.provider}
@@ -91,6 +94,7 @@ class Road:
         patience = Patience(linger=timedelta(0), due_margin=timedelta(0))
         self.interlock = Interlock(providers)
         self.accounts = providers
+        self.whose = Whose(self.spool, emptiness=Emptiness(looks=3, after=self.empty_after))
         self.sweep = self._sweep()
         self.packer = Packer(
             engine=self.engine,
@@ -111,7 +115,7 @@ class Road:
         self.search = Search(
             engine=self.engine,
             providers=providers,
-            spool_directory=self.spool,
+            whose=self.whose,
             deployment=self.deployment,
             rhythm=Rhythm(settle={self.name: SETTLE}, again=MOMENT),
         )
@@ -120,7 +124,9 @@ class Road:
             spool_directory=self.spool,
             deployment=self.deployment,
             judge=judge,
-            thoroughness=Thoroughness(lines_max=100, downloads_max=3, again_after=MOMENT),
+            thoroughness=Thoroughness(
+                lines_max=100, downloads_max=3, again_after=MOMENT, empty_after=self.empty_after
+            ),
             on_settled=lambda: None,
         )
         self.collector = Collector(
@@ -181,7 +187,7 @@ class Road:
             engine=self.engine,
             providers=self.accounts,
             interlock=self.interlock,
-            whose=Whose(self.spool),
+            whose=self.whose,
             deployment=self.deployment,
             rounds=Rounds(held=timedelta(0), clean=self.sweep_every),
         )
