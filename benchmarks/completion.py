@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
+from app.completion.redis_mark import RedisMark
 from app.ledger import engine as ledger
 from benchmarks.ground import PUBLISHED, QUEUE, ROUNDS, Figure, Ground, middle, publish, rate
 from benchmarks.intake import pump_all
@@ -75,6 +76,7 @@ def _complete(where: Ground, count: int, bodies: int) -> float:
             client=client,
             key_prefix="",
             latest=Latest(client=client, key_prefix=""),
+            mark=RedisMark(client, ""),
             lease=Lease(span=timedelta(seconds=config.completion_lease_s)),
         )
         backend: Any = app.backend

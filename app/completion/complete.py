@@ -12,6 +12,8 @@ from app.completion import once
 from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.latest import Latest
+from app.completion.once import Fence
+from app.completion.redis_mark import RedisMark
 from app.completion.telling import Ended
 from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
@@ -49,6 +51,7 @@ class Completer:
         client: Any,
         key_prefix: str,
         latest: Latest,
+        mark: RedisMark,
         lease: Lease,
         still_wanted: Callable[[], bool] = lambda: True,
         watching: Sequence[Callable[[Sequence[Ended]], None]] = (),
@@ -58,6 +61,7 @@ class Completer:
         self._client = client
         self._key_prefix = key_prefix
         self._latest = latest
+        self._mark = mark
         self._lease = lease
         self._still_wanted = still_wanted
         self._watching = watching
@@ -66,10 +70,15 @@ class Completer:
         """Complete what is ready; how many tickets that were."""
         completed = 0
         for _ in range(_PORTIONS_MAX):
+            try:
+                fence = Fence(self._mark.key, self._mark.known())
+            except OUTAGES as outage:
+                tell("completion_waits", warning=True, reason=described(outage))
+                break
             taken = self._take()
             if not taken or not self._still_wanted():
                 break
-            completed += self._deliver(taken)
+            completed += self._deliver(taken, fence)
         return completed
 
     def _take(self) -> list[ReadyTicket]:
@@ -77,12 +86,12 @@ class Completer:
             now = ledger.now(connection)
             return tickets.claim(connection, at=now, lease=self._lease.span, limit=_PORTION)
 
-    def _deliver(self, taken: list[ReadyTicket]) -> int:
+    def _deliver(self, taken: list[ReadyTicket], fence: Fence) -> int:
         published: list[str] = []
         ended = [
             Ended(ticket=one, end=end)
             for one in taken
-            if (end := self._one(one, published)) is not None
+            if (end := self._one(one, fence, published)) is not None
         ]
         done = [(one.ticket.id, one.ticket.generation) for one in ended]
         with self._engine.begin() as connection:
@@ -96,13 +105,13 @@ class Completer:
             watch(ended)
         return len(done)
 
-    def _one(self, ticket: ReadyTicket, published: list[str]) -> ends.End | None:
+    def _one(self, ticket: ReadyTicket, fence: Fence, published: list[str]) -> ends.End | None:
         """How the ticket ended, once Celery knows it; adds what was published for it."""
         # Taken for the first time, nothing of its canvas can have gone out but by Redis's own mark.
         is_first = ticket.generation == 1 and ticket.attempts == 1
         known = _nothing_is if is_first else self._is_published
         try:
-            with once.watched(known) as publications:
+            with once.watched(known, fence) as publications:
                 end = end_of(ticket)
                 self._tell(ticket, end, known)
         except OUTAGES as outage:

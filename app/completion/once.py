@@ -14,10 +14,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import redis
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
 from kombu.utils.json import dumps
 
+from app.ledger.redelivery import Mark
 from app.observe.quiet import summary
 from app.policy import tracing
 from unhurried.contract import REDIS_LIFETIME_S
@@ -36,6 +38,11 @@ WAKE_UP_QUEUES: Final = frozenset(
 )
 
 _PUSH_ONCE: Final = """
+if ARGV[3] ~= '' then
+  if redis.call('GET', KEYS[3]) ~= ARGV[3] then return -1 end
+  local said = ARGV[4] ~= '' and redis.pcall('INFO', 'replication')
+  if type(said) == 'string' and said:match('master_replid:(%w+)') ~= ARGV[4] then return -1 end
+end
 if redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2]) then
   redis.call('LPUSH', KEYS[1], ARGV[1])
   return 1
@@ -44,12 +51,28 @@ return 0
 """
 
 
+_FORGOTTEN: Final = -1
+
+
+class RedisForgotError(redis.RedisError):
+    """Redis is not the one any more in which nothing had been published: nothing went out now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The Redis in which something may be published: one that has forgotten since takes nothing."""
+
+    key: str
+    mark: Mark
+
+
 @dataclass(frozen=True, slots=True)
 class Publications:
     """Task ids of a canvas that went out while they were watched."""
 
     #: Whether the ledger remembers one from before; Redis may have forgotten its mark.
     is_known: Callable[[str], bool]
+    fence: Fence
     task_ids: list[str] = field(default_factory=list)
 
 
@@ -66,9 +89,14 @@ def carry(headers: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def watched(is_known: Callable[[str], bool]) -> Iterator[Publications]:
-    """Collect what this thread publishes, and hold back what `is_known`."""
-    publications = Publications(is_known)
+def watched(is_known: Callable[[str], bool], fence: Fence) -> Iterator[Publications]:
+    """Collect what this thread publishes, and hold back what `is_known`.
+
+    The `fence` is taken before the ledger is asked what to publish. What was published before that, the
+    ledger knows; since then, Redis: one that has forgotten meanwhile raises RedisForgotError, since whoever
+    stood still in between knows from neither.
+    """
+    publications = Publications(is_known, fence)
     token = _WATCHED.set(publications)
     try:
         yield publications
@@ -92,16 +120,22 @@ class OnceChannel(Channel):
         message["headers"].update(tracing.goes_on(message["headers"], _TRACE.get()))
         priority = self._get_message_priority(message, reverse=False)
         prefix = self.global_keyprefix
+        fence = publications.fence if publications is not None else None
         with self.conn_or_acquire() as client:
-            client.execute_command(
+            pushed = client.execute_command(
                 "EVAL",
                 _PUSH_ONCE,
-                2,
+                3,
                 prefix + str(self._q_for_pri(queue, priority)),  # type: ignore[attr-defined]  # absent from the stubs
                 f"{prefix}unhurried:once:{task_id}",
+                fence.key if fence is not None else "",
                 dumps(message),
                 REDIS_LIFETIME_S,
+                fence.mark.value if fence is not None else "",
+                (fence.mark.replication_id or "") if fence is not None else "",
             )
+        if pushed == _FORGOTTEN:
+            raise RedisForgotError("Redis has forgotten since this was begun; it is begun anew")
         if publications is not None:
             publications.task_ids.append(task_id)
 

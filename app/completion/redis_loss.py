@@ -8,15 +8,14 @@ published before is not, so a callback or a chord's body still goes out once.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
 
 import redis
 from sqlalchemy import Engine
 
 from app.completion.chords import Chords
+from app.completion.redis_mark import RedisMark, Seen
 from app.completion.stored import ignores_result, not_ended
 from app.ledger import engine as ledger
 from app.ledger import locks, redelivery
@@ -24,7 +23,6 @@ from app.ledger.redelivery import Awaited, Mark, Told
 from app.observe.log import tell
 from unhurried.contract import ADMITTED_STATE, REDIS_LIFETIME_S, Marker, marker_key
 
-_MARK_KEY: Final = "unhurried:mark"
 #: One page of a look at everything.
 _PAGE: Final = 1000
 #: How many of the newer results one round looks at, and how far back they reach.
@@ -32,22 +30,6 @@ _SAMPLE: Final = 2000
 _SAMPLE_SPAN: Final = timedelta(hours=1)
 #: How many of all results one round looks at besides: a whole look at a million takes hours.
 _PATROL: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """By what the Redis that answers now is known."""
-
-    value: str | None
-    replication_id: str | None
-
-    def is_told(self, expected: Mark) -> bool:
-        """Whether it is the one that was told, and has not forgotten."""
-        if self.value != expected.value:
-            return False
-        # Neither is known where Redis does not say, and an older version of ours has not asked.
-        known = self.replication_id is not None and expected.replication_id is not None
-        return not known or self.replication_id == expected.replication_id
 
 
 class RedisLoss:
@@ -61,6 +43,7 @@ class RedisLoss:
         self._client = client
         self._backend = backend
         self._key_prefix = key_prefix
+        self._mark = RedisMark(client, key_prefix)
         self._sampled_to: int | None = None
         self._patrolled_to: int | None = None
         self._told_settings = False
@@ -68,7 +51,7 @@ class RedisLoss:
     def run(self) -> int:
         """One look; how many results are told again. Raises redis.RedisError where Redis is away."""
         self._tell_settings_once()
-        expected, seen = self._expected(), self._seen()
+        expected, seen = self._expected(), self._mark.seen()
         if expected is not None and seen.is_told(expected):
             if expected.replication_id is None and seen.replication_id is not None:
                 known = Mark(value=expected.value, replication_id=seen.replication_id)
@@ -81,31 +64,11 @@ class RedisLoss:
     def remembers(self) -> bool:
         """Whether Redis still knows what it was told."""
         expected = self._expected()
-        return expected is not None and self._seen().is_told(expected)
-
-    def known_as(self) -> Mark | None:
-        """The mark that Redis shows now; None where it shows none."""
-        seen = self._seen()
-        if seen.value is None:
-            return None
-        return Mark(value=seen.value, replication_id=seen.replication_id)
+        return expected is not None and self._mark.seen().is_told(expected)
 
     def _expected(self) -> Mark | None:
         with self._engine.begin() as connection:
             return redelivery.mark(connection)
-
-    def _seen(self) -> _Seen:
-        found = self._client.get(self._key_prefix + _MARK_KEY)
-        return _Seen(
-            value=found.decode() if found is not None else None,
-            replication_id=_replication_id(self._client),
-        )
-
-    def _leave_mark(self, seen: _Seen) -> Mark:
-        value = uuid4().hex
-        self._client.set(self._key_prefix + _MARK_KEY, value)
-        # The id that was read before: of a server that took over since, it is another one.
-        return Mark(value=value, replication_id=seen.replication_id)
 
     def _set_mark(self, mark: Mark, *, instead_of: Mark | None) -> None:
         with self._engine.begin() as connection:
@@ -118,12 +81,12 @@ class RedisLoss:
         The ledger expects it last: dying in between, all is told again. So it is the first time, too: what
         was admitted before that, Redis may have forgotten already.
         """
-        expected, seen = self._expected(), self._seen()
+        expected, seen = self._expected(), self._mark.seen()
         if expected is not None:
             if seen.is_told(expected):
                 return 0
             self._tell_loss(expected, seen)
-        mark = self._leave_mark(seen)
+        mark = self._mark.leave(seen)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             redelivery.outdate_leased(connection, at=now)
@@ -142,7 +105,7 @@ class RedisLoss:
             )
         return results_count
 
-    def _tell_loss(self, expected: Mark, seen: _Seen) -> None:
+    def _tell_loss(self, expected: Mark, seen: Seen) -> None:
         with self._engine.begin() as connection:
             unadmitted_count = redelivery.unadmitted(connection)
         event = "redis_forgot" if seen.value != expected.value else "redis_replaced"
@@ -225,12 +188,6 @@ class RedisLoss:
         self._told_settings = True
         for setting, remedy in _risks(_info(self._client, "memory", "persistence")):
             tell("redis_may_forget", warning=True, setting=setting, remedy=remedy)
-
-
-def _replication_id(client: Any) -> str | None:
-    """Redis's own name for its history of writes; None where it does not say."""
-    found = _info(client, "replication").get("master_replid")
-    return str(found) if found else None
 
 
 def _info(client: Any, *sections: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from app.completion import follows, once
 from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import end_of
+from app.completion.once import Fence
+from app.completion.redis_mark import RedisMark
 from app.completion.restore import Restorer
 from app.completion.stored import ignores_result
 from app.ledger import engine as ledger
@@ -66,24 +68,31 @@ class TellingAgain:
         engine: Engine,
         celery_end: CeleryEnd,
         restorer: Restorer,
+        mark: RedisMark,
         lease: timedelta = _LEASE,
     ) -> None:
         self._engine = engine
         self._celery_end = celery_end
         self._restorer = restorer
+        self._mark = mark
         self._lease = lease
 
     def run(self) -> int:
         """Tell what is due; how many tasks that were. An outage ends the run: the rest waits for the next."""
         count = 0
         for _ in range(_PORTIONS_MAX):
+            try:
+                fence = Fence(self._mark.key, self._mark.known())
+            except OUTAGES as outage:
+                _tell_postponed(outage)
+                break
             with self._engine.begin() as connection:
                 due = telling_again.claim(
                     connection, at=ledger.now(connection), lease=self._lease, limit=_PORTION
                 )
             if not due:
                 break
-            done, published = self._tell(due)
+            done, published = self._tell(due, fence)
             with self._engine.begin() as connection:
                 now = ledger.now(connection)
                 telling_again.told(connection, done)
@@ -95,16 +104,15 @@ class TellingAgain:
             tell("redelivered", tickets_count=count)
         return count
 
-    def _tell(self, due: list[Due]) -> tuple[list[Due], list[str]]:
+    def _tell(self, due: list[Due], fence: Fence) -> tuple[list[Due], list[str]]:
         done: list[Due] = []
         published: list[str] = []
         for one in due:
-            with once.watched(self._is_published) as publications:
+            with once.watched(self._is_published, fence) as publications:
                 try:
                     self._one(one)
                 except OUTAGES as outage:
-                    reason = described(outage)
-                    tell("redelivery_postponed", warning=True, reason=reason)
+                    _tell_postponed(outage)
                     return done, published
                 finally:
                     published += publications.task_ids
@@ -129,3 +137,7 @@ class TellingAgain:
     def _is_published(self, task_id: str) -> bool:
         with self._engine.begin() as connection:
             return redelivery.is_published(connection, task_id)
+
+
+def _tell_postponed(outage: Exception) -> None:
+    tell("redelivery_postponed", warning=True, reason=described(outage))

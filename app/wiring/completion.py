@@ -12,6 +12,7 @@ from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
+from app.completion.redis_mark import RedisMark
 from app.completion.replay import Replay
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
@@ -37,12 +38,19 @@ def completer(app: Celery, hostname: str) -> Completer:
         client=client(),
         key_prefix=config.redis_key_prefix,
         latest=latest(),
+        mark=redis_mark(),
         lease=Lease(span=timedelta(seconds=config.completion_lease_s)),
         watching=[
             *([FlowerTelling(events.send)] if events is not None else []),
             *([SpanTelling(spans.calls)] if spans is not None else []),
         ],
     )
+
+
+@cache
+def redis_mark() -> RedisMark:
+    """By what the service's Redis is known again."""
+    return RedisMark(client(), settings().redis_key_prefix)
 
 
 @cache
@@ -67,7 +75,9 @@ def restorer(app: Celery) -> Restorer:
 @cache
 def telling_again(app: Celery) -> TellingAgain:
     """Tells once more what a person asked for."""
-    return TellingAgain(engine=engine(), celery_end=CeleryEnd(app), restorer=restorer(app))
+    return TellingAgain(
+        engine=engine(), celery_end=CeleryEnd(app), restorer=restorer(app), mark=redis_mark()
+    )
 
 
 @cache

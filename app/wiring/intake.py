@@ -10,7 +10,7 @@ from app.intake.pump import Pump
 from app.intake.unadmitted import Unadmitted
 from app.observe.task_events import TaskEvents, Told, node_name
 from app.settings import settings
-from app.wiring.completion import redis_loss
+from app.wiring.completion import redis_mark
 from app.wiring.policy import rules
 from app.wiring.stores import client, engine
 from app.wiring.watching import task_events
@@ -45,7 +45,7 @@ def pump(app: Celery, wake_completion: Callable[[], None], *, told: Told | None 
         client=client(),
         engine=engine(),
         announce=announcer(app, wake_completion, told=told),
-        unadmitted=Unadmitted(client=client(), engine=engine(), known_as=redis_loss(app).known_as),
+        unadmitted=Unadmitted(client=client(), engine=engine(), known_as=redis_mark().known_as),
         queues=[QUEUES[Tier.BATCH], QUEUES[Tier.NEAR_REAL_TIME], NOTIFY_QUEUE],
         rules=rules(config, Tier.BATCH, Tier.NEAR_REAL_TIME),
         key_prefix=config.redis_key_prefix,

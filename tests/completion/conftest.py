@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -19,6 +20,7 @@ from app.completion.chords import Chords
 from app.completion.complete import Completer, Lease
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
+from app.completion.redis_mark import RedisMark
 from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
 from app.completion.telling_again import TellingAgain, following
@@ -28,6 +30,7 @@ from app.intake.unadmitted import Unadmitted
 from app.ledger import engine as ledger
 from app.ledger.redelivery import Mark
 from app.settings import Settings
+from dev.fault_proxy import FaultProxy
 from tests.client.apps import closed
 from tests.support.factories import RULES
 from unhurried.contract import QUEUES, Tier
@@ -44,6 +47,7 @@ class Service:
     restorer: Restorer
     counter: RunCounter
     chords: Chords
+    mark: RedisMark
     loss: RedisLoss
     announcer: Announcer
     pump: Pump
@@ -71,6 +75,7 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
     loss = RedisLoss(
         engine=engine, chords=chords, client=redis_client, backend=app.backend, key_prefix=""
     )
+    mark = RedisMark(redis_client, "")
     celery_end = CeleryEnd(app)
     restorer = Restorer(app=app, counts=counter, **common)
     decisions = Decisions(engine=engine, wake=lambda: None)
@@ -79,20 +84,23 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
         app=app,
         client=redis_client,
         completer=Completer(
-            celery_end=celery_end, lease=Lease(span=timedelta(seconds=60)), **common
+            celery_end=celery_end, mark=mark, lease=Lease(span=timedelta(seconds=60)), **common
         ),
         restorer=restorer,
         counter=counter,
         chords=chords,
+        mark=mark,
         loss=loss,
         announcer=announcer,
         decisions=decisions,
         results=Results(engine=engine, decisions=decisions, follows=following),
-        telling_again=TellingAgain(engine=engine, celery_end=celery_end, restorer=restorer),
+        telling_again=TellingAgain(
+            engine=engine, celery_end=celery_end, restorer=restorer, mark=mark
+        ),
         revocations=Revocations(
             engine=engine, client=redis_client, key_prefix="", wake=lambda: None
         ),
-        pump=a_pump(engine, announcer, redis_client, known_as=loss.known_as),
+        pump=a_pump(engine, announcer, redis_client, known_as=mark.known_as),
     )
     closed(app)
     engine.dispose()
@@ -106,6 +114,38 @@ def a_chord_keeper(engine: Engine, app: Celery, client: Any) -> Chords:
         client=client,
         backend=app.backend,
         claim_s=0,
+    )
+
+
+@pytest.fixture
+def proxy(service: Service) -> Iterator[FaultProxy]:
+    """Between a completer and Redis."""
+    port = urlsplit(str(service.app.conf.broker_read_url)).port
+    assert port is not None
+    with FaultProxy(port) as found:
+        yield found
+
+
+@pytest.fixture
+def proxied(service: Service, proxy: FaultProxy) -> Iterator[Celery]:
+    """The service's app, through the proxy."""
+    url = urlsplit(str(service.app.conf.broker_read_url))
+    through = url._replace(netloc=f"{url.hostname}:{proxy.port}").geturl()
+    built = build(Settings(redis_url=through, database_url=str(service.engine.url)))
+    yield built
+    closed(built)
+
+
+def a_completer(service: Service, app: Celery) -> Completer:
+    """One that speaks to Redis as `app` does."""
+    return Completer(
+        engine=service.engine,
+        celery_end=CeleryEnd(app),
+        client=service.client,
+        key_prefix="",
+        latest=Latest(client=service.client, key_prefix=""),
+        mark=RedisMark(service.client, ""),
+        lease=Lease(span=timedelta(seconds=60)),
     )
 
 

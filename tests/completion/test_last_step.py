@@ -3,72 +3,44 @@
 import re
 import signal
 import threading
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
 from sqlalchemy import text
 
-from app.celery import build
-from app.completion.celery_end import CeleryEnd
-from app.completion.complete import Completer, Lease
-from app.completion.latest import Latest
-from app.settings import Settings
 from dev.fault_proxy import Deed, Fault, FaultProxy
-from tests.client.apps import closed
 from tests.completion.chorded import answer_all, ask, bodies, chord_key, publish, theirs
-from tests.completion.conftest import Service
+from tests.completion.conftest import Service, a_completer
 
 #: What Celery says in that step: of its claim, and of the body itself.
 STEPS: Final = ("claim", "parts")
 
 
-@pytest.fixture
-def proxy(service: Service) -> Iterator[FaultProxy]:
-    """Between a completer and Redis."""
-    port = urlsplit(str(service.app.conf.broker_read_url)).port
-    assert port is not None
-    with FaultProxy(port) as found:
-        yield found
-
-
-@pytest.fixture
-def app(service: Service, proxy: FaultProxy) -> Iterator[Celery]:
-    """The service's app, through the proxy."""
-    url = urlsplit(str(service.app.conf.broker_read_url))
-    through = url._replace(netloc=f"{url.hostname}:{proxy.port}").geturl()
-    built = build(Settings(redis_url=through, database_url=str(service.engine.url)))
-    yield built
-    closed(built)
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_an_outage_in_the_last_step_of_a_chord_fails_nothing(
-    service: Service, proxy: FaultProxy, app: Celery, step: str
+    service: Service, proxy: FaultProxy, proxied: Celery, step: str
 ) -> None:
     """
     The ticket stays to be told, the chord stays as large as it is, and then its body goes out, once.
     """
     group_id = publish(service, [ask("a"), ask("b")], theirs("body"))
     answer_all(service)
-    fault = proxy.arm(Fault(request=_said_in(app, step), deed=Deed.LOSE))
+    fault = proxy.arm(Fault(request=_said_in(proxied, step), deed=Deed.LOSE))
 
-    assert 1 == _completer(service, app).run()
+    assert 1 == a_completer(service, proxied).run()
     assert fault.struck.is_set()
     assert 0 == bodies(service, "body")
     assert service.client.get("celery-task-meta-body") is None
     assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
 
     _let_time_pass(service, group_id)
-    assert [1, 0] == [_completer(service, app).run() for _ in range(2)]
+    assert [1, 0] == [a_completer(service, proxied).run() for _ in range(2)]
     assert 1 == bodies(service, "body")
 
 
 def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_is(
-    service: Service, proxy: FaultProxy, app: Celery
+    service: Service, proxy: FaultProxy, proxied: Celery
 ) -> None:
     """Celery would mark the chord as done on the way out, though its body never went."""
     group_id = publish(service, [ask("a"), ask("b")], theirs("body"))
@@ -78,13 +50,13 @@ def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_i
     interrupter.start()
 
     with pytest.raises(KeyboardInterrupt):
-        _completer(service, app).run()
+        a_completer(service, proxied).run()
     interrupter.join()
     assert 0 == bodies(service, "body")
     assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
 
     _let_time_pass(service, group_id)
-    assert 2 == _completer(service, app).run()
+    assert 2 == a_completer(service, proxied).run()
     assert 1 == bodies(service, "body")
 
 
@@ -107,14 +79,3 @@ def _said_in(app: Celery, step: str) -> re.Pattern[bytes]:
         return re.compile(rb"ZRANGE.*celery-taskset-meta", re.DOTALL)
     backend: Any = app.backend
     return re.compile(backend._chord_claim_extend_script.sha.encode())
-
-
-def _completer(service: Service, app: Celery) -> Completer:
-    return Completer(
-        engine=service.engine,
-        celery_end=CeleryEnd(app),
-        client=service.client,
-        key_prefix="",
-        latest=Latest(client=service.client, key_prefix=""),
-        lease=Lease(span=timedelta(seconds=60)),
-    )

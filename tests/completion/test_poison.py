@@ -164,7 +164,7 @@ def test_what_the_ledger_refuses_is_found_among_many(service: Service) -> None:
         engine=service.engine,
         announce=service.announcer,
         unadmitted=Unadmitted(
-            client=service.client, engine=service.engine, known_as=service.loss.known_as
+            client=service.client, engine=service.engine, known_as=service.mark.known_as
         ),
         queues=[QUEUE],
         rules=replace(RULES, attached_bytes_max=10**12),

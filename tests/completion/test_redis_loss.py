@@ -256,7 +256,7 @@ def test_what_was_not_admitted_is_counted_when_it_is_lost(service: Service) -> N
 
 def unadmitted(service: Service) -> Unadmitted:
     """A pump's count, before its first look."""
-    return Unadmitted(client=service.client, engine=service.engine, known_as=service.loss.known_as)
+    return Unadmitted(client=service.client, engine=service.engine, known_as=service.mark.known_as)
 
 
 def test_a_call_that_was_lost_before_admission_is_healed_by_its_key(service: Service) -> None:

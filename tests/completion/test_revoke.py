@@ -231,7 +231,7 @@ def _notify(service: Service) -> None:
         service.engine,
         service.announcer,
         service.client,
-        known_as=service.loss.known_as,
+        known_as=service.mark.known_as,
     )
     pump._queues.append("unhurried.notify")
     pump.run_once()

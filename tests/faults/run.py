@@ -41,6 +41,8 @@ DIRECTED: Final = {
     "an answer that only an earlier file held": "tests/submitting/test_collecting.py::"
     "test_an_answer_that_only_an_earlier_file_held_is_used",
     "a file that breaks off in its first line": "tests/unit/test_reconciling.py",
+    "a file that stays empty": "tests/submitting/test_empty_results.py",
+    "a completer that slept before it published": "tests/completion/test_slept.py",
     "a claim in a nested loop": "tests/ledger/test_claims.py",
     "an outage in a chord's last step": "tests/completion/test_last_step.py",
     "an illegal move": "tests/ledger/test_illegal_moves.py",

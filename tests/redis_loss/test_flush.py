@@ -10,6 +10,7 @@ import redis
 from sqlalchemy import create_engine, text
 
 from dev.stack import Stack
+from tests.redis_loss.conftest import is_expected
 from tests.road.callers import Caller
 from tests.road.conftest import HASTE, PROCESSES, books
 from tests.support.waiting import wait_until
@@ -77,7 +78,8 @@ def test_what_was_in_flight_ends_and_what_was_visible_is_visible_again(
     Flushed while batches run, and again when all is done: every body, link and step runs once, every
     result is there, and nothing is bought twice.
     """
-    wait_until(lambda: client.get("unhurried:mark"), within_s=20, what="the mark")
+    url = stack.variables["UNHURRIED_DATABASE_URL"]
+    wait_until(lambda: is_expected(client, url), within_s=20, what="the mark")
     ids = run(caller, "publish", str(PARTS))
     wait_until(
         lambda: len(books(stack)["batches"]) >= 2, within_s=30, what="a batch at each provider"

@@ -230,7 +230,11 @@ class RedisMemory:
         return 1
 
     def _push_once(self, keys: list[str], arguments: Any) -> int:
-        (_, mark), (message, expires) = keys, arguments
+        (_, mark, epoch), (message, expires, known, replication_id) = keys, arguments
+        if known and self._get(epoch) != known:
+            return -1
+        if replication_id and replication_id != self._replication_id:
+            return -1
         if self._get(mark) is not None:
             return 0
         self._put(mark, "1", expires)
