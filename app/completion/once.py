@@ -49,8 +49,6 @@ if redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2]) then
 end
 return 0
 """
-
-
 _FORGOTTEN: Final = -1
 
 
@@ -64,6 +62,10 @@ class Fence:
 
     key: str
     mark: Mark
+
+
+#: For what nobody watches.
+_ANYWHERE: Final = Fence(key="", mark=Mark(value="", replication_id=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class OnceChannel(Channel):
         message["headers"].update(tracing.goes_on(message["headers"], _TRACE.get()))
         priority = self._get_message_priority(message, reverse=False)
         prefix = self.global_keyprefix
-        fence = publications.fence if publications is not None else None
+        fence = publications.fence if publications is not None else _ANYWHERE
         with self.conn_or_acquire() as client:
             pushed = client.execute_command(
                 "EVAL",
@@ -128,11 +130,11 @@ class OnceChannel(Channel):
                 3,
                 prefix + str(self._q_for_pri(queue, priority)),  # type: ignore[attr-defined]  # absent from the stubs
                 f"{prefix}unhurried:once:{task_id}",
-                fence.key if fence is not None else "",
+                fence.key,
                 dumps(message),
                 REDIS_LIFETIME_S,
-                fence.mark.value if fence is not None else "",
-                (fence.mark.replication_id or "") if fence is not None else "",
+                fence.mark.value,
+                fence.mark.replication_id or "",
             )
         if pushed == _FORGOTTEN:
             raise RedisForgotError("Redis has forgotten since this was begun; it is begun anew")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -13,6 +13,14 @@ _POOL_OVERFLOW = 10
 #: A ledger that does not answer is down; waiting longer only hides it.
 _CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 120_000
+#: A host that is gone says nothing more, and TCP by itself would wait for it for two hours: the connection
+#: breaks after half a minute and three probes, or when what was sent stays unacknowledged for a minute.
+_LIVENESS: Final = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 
 _T = TypeVar("_T")
 
@@ -36,7 +44,7 @@ def connect(
         pool_recycle=1800,
         # An error's text ends in logs, and the parameters are requests and answers.
         hide_parameters=True,
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options, **_LIVENESS},
     )
 
 

@@ -10,7 +10,6 @@ from app.observe.monitor import Periodic
 from app.observe.reading import Reading
 from app.settings import settings
 from app.wiring import standing
-from app.wiring.stores import engine
 
 
 @cache
@@ -34,7 +33,7 @@ def _read() -> Reading:
     looked = standing.look().run()
     if looked.standing.ledger_error is not None:
         return Reading(at=looked.at, standing=looked.standing)
-    with engine().connect() as connection:
+    with standing.quick_engine().connect() as connection:
         sums = measures.measured(connection)
         line = depths.read(connection, at=looked.at)
     return Reading(at=looked.at, standing=looked.standing, sums=tuple(sums), depths=tuple(line))

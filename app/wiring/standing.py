@@ -72,11 +72,21 @@ def rounds() -> Rounds:
 
 
 @cache
+def quick_engine() -> Engine:
+    """Connections for those who ask how things stand: opened anew, and given up within seconds."""
+    return create_engine(
+        settings().database_url,
+        poolclass=NullPool,
+        connect_args={"connect_timeout": _ANSWERS_WITHIN_S, "options": "-c timezone=UTC"},
+    )
+
+
+@cache
 def look() -> Look:
     """Looks at everything, on connections of its own that give up within seconds."""
     config = settings()
     return Look(
-        engine=_engine(),
+        engine=quick_engine(),
         client=_client(),
         key_prefix=config.redis_key_prefix,
         limits=limits(config),
@@ -89,7 +99,7 @@ def look() -> Look:
 def archive() -> Archive:
     """Looks things up."""
     lifetime = timedelta(seconds=settings().result_lifetime_s)
-    return Archive(engine=_engine(), result_lifetime=lifetime)
+    return Archive(engine=quick_engine(), result_lifetime=lifetime)
 
 
 @cache
@@ -103,7 +113,7 @@ def doctor() -> Doctor:
         "UNHURRIED_MAIL_TEMPLATES_DIRECTORY": config.mail_templates_directory,
     }
     return Doctor(
-        engine=_engine(),
+        engine=quick_engine(),
         client=_client(),
         configured=Configured(
             spool_directory=config.spool_directory,
@@ -135,14 +145,6 @@ def _is_priced(config: Settings, provider: str, model: str) -> bool:
     tokens = Usage(input_tokens=1000, output_tokens=1000)
     found = price(provider, model, tokens, batch=True, overrides=config.price_overrides)
     return found is not None
-
-
-def _engine() -> Engine:
-    return create_engine(
-        settings().database_url,
-        poolclass=NullPool,
-        connect_args={"connect_timeout": _ANSWERS_WITHIN_S, "options": "-c timezone=UTC"},
-    )
 
 
 def _client() -> Any:
