@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from sqlalchemy import Engine
 
+from app.ledger import engine as ledger
 from dev.servers import start_postgres, start_redis
 from tests.support import databases, places
 
@@ -48,6 +50,14 @@ def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     url = databases.copy_template(postgres_url, template_database)
     yield url
     databases.drop(postgres_url, url)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Connections to it."""
+    found = ledger.connect(database_url)
+    yield found
+    found.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """A ledger, and what carries out a person's decisions about it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -97,14 +97,6 @@ class Desk:
         """What the ledger says."""
         with self.engine.begin() as connection:
             return [tuple(row) for row in connection.execute(text(statement), values or {})]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """An empty, migrated ledger."""
-    found = ledger.connect(database_url)
-    yield found
-    found.dispose()
 
 
 @pytest.fixture

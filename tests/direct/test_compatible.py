@@ -26,7 +26,7 @@ from app.providers.limits import Limits
 from app.providers.openai import OpenAIProvider
 from app.providers.port import Provider
 from simulator.compatible_wire import PREFIX
-from tests.simulator.conftest import Simulator, running
+from tests.simulator.conftest import Simulator
 from tests.support.factories import NOW, a_message
 from unhurried import Result
 from unhurried.contract import Endpoint, Tier
@@ -42,19 +42,6 @@ RULES = Rules(
     tiers=frozenset({Tier.SYNC, Tier.NEAR_REAL_TIME}),
 )
 Providers = dict[tuple[str, str], Provider]
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running(tmp_path_factory.mktemp("simulator")) as found:
-        yield found
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    found = ledger.connect(database_url)
-    yield found
-    found.dispose()
 
 
 @pytest.fixture

@@ -11,31 +11,17 @@ from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
 from app.keys import given
-from app.ledger import engine as ledger
 from app.policy.ends import Failure, Value
 from app.policy.rules import Rules
 from app.policy.tracing import Span
 from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.openai import OpenAIProvider
-from tests.simulator.conftest import Simulator, running
+from tests.simulator.conftest import Simulator
 from unhurried.contract import Endpoint, Tier
 
 PARENT = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 SECRET = "The word is marmalade."
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running(tmp_path_factory.mktemp("simulator")) as found:
-        yield found
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    found = ledger.connect(database_url)
-    yield found
-    found.dispose()
 
 
 @pytest.fixture

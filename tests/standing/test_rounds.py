@@ -1,7 +1,5 @@
 """Workers record when they look, cheaply, and a ledger that is away breaks none of their rounds."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine, text
 
@@ -19,14 +17,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """An empty, migrated ledger."""
-    found = ledger.connect(database_url)
-    yield found
-    found.dispose()
 
 
 def row(engine: Engine, name: str) -> dict[str, object]:

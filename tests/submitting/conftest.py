@@ -54,14 +54,6 @@ def simulator(shared: Simulator) -> Iterator[Simulator]:
     shared.ask("/_faults", method="DELETE")
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """An empty, migrated ledger."""
-    found = ledger.connect(database_url)
-    yield found
-    found.dispose()
-
-
 @dataclass
 class Road:
     """One deployment's part of the road, from waiting jobs to settled ones."""
