@@ -71,6 +71,21 @@ def test_a_file_that_stays_empty_holds_nobody_up(road: Road, found: str) -> None
     assert ["absent", "collected"] == road.states()
 
 
+def test_a_batch_that_a_person_deletes_at_the_provider_is_absent(road: Road) -> None:
+    """The way out of results that nobody can read: whoever looked at them there decides."""
+    _lose_the_reply(road, "ended")
+    _empty(road)
+    _look(road)
+    assert ["unknown"] == road.states()
+
+    batches = road.simulator.anthropic.messages.batches
+    batches.delete(batches.list().data[0].id)
+    road.simulator.ask("/_faults", method="DELETE")
+    road.until_done(JOBS)
+
+    assert ["absent", "collected"] == road.states()
+
+
 @pytest.mark.parametrize("road", [AT_ONCE], ids=[""], indirect=True)
 def test_one_empty_read_says_nothing(road: Road) -> None:
     """Nor do two: a file that is whole the third time is what it says."""
