@@ -122,8 +122,11 @@ class FaultProxy:
 
     async def _close(self) -> None:
         assert self._listener is not None, "the proxy was not started"
-        self._listener.close()
+        # asyncio of Python 3.11 leaves the connection open that is being accepted while its listener is closed.
+        for listening in self._listener.sockets:
+            self._loop.remove_reader(listening.fileno())
         await self._settle()
+        self._listener.close()
         # One that was accepted in the last moment may become known only now.
         while self._under_way:
             for writer in self._clients:

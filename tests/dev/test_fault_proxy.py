@@ -1,10 +1,12 @@
 """The proxy that strikes replies after the server has done its part."""
 
+import gc
 import re
 import select
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
@@ -136,6 +138,30 @@ def test_a_client_that_goes_away_ends_a_held_reply(proxy: FaultProxy, server: _S
         what="the server's half to end",
     )
     assert [b"buy"] == server.did
+
+
+def test_a_client_that_comes_while_it_stops_is_let_go(server: _Server) -> None:
+    """
+    Clients whose connections it breaks connect again at once: none of those is left open.
+    """
+    for _ in range(20):
+        with FaultProxy(server.server_address[1]) as proxy:
+            address, stopped = ("127.0.0.1", proxy.port), threading.Event()
+            clients = [threading.Thread(target=_knock, args=[address, stopped]) for _ in range(4)]
+            for client in clients:
+                client.start()
+            wait_until(lambda: proxy._under_way, within_s=WITHIN_S, what="a client")
+        stopped.set()
+        for client in clients:
+            client.join()
+    gc.collect()
+
+
+def _knock(address: tuple[str, int], stopped: threading.Event) -> None:
+    while not stopped.is_set():
+        with suppress(OSError), socket.create_connection(address, timeout=WITHIN_S) as client:
+            client.sendall(b"hello")
+            client.recv(10)
 
 
 def test_a_server_that_is_not_there_is_seen_as_such() -> None:
