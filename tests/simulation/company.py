@@ -122,6 +122,8 @@ def _work(cases: Iterable[Case], results: Any) -> None:
     try:
         with opened() as theatre:
             for case in cases:
+                if not _is_awaited():
+                    return
                 outcome = case.play(theatre)
                 put(
                     Played(
@@ -136,3 +138,9 @@ def _work(cases: Iterable[Case], results: Any) -> None:
         put(None)
     except Exception as error:  # noqa: BLE001 - told to whoever waits
         put(f"{type(error).__name__}: {error}")
+
+
+def _is_awaited() -> bool:
+    """Whether whoever started this process still lives: killed, it ends nobody, and its results go nowhere."""
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()
