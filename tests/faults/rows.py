@@ -211,7 +211,7 @@ def webhook_refused(act: Act) -> None:
     act.ground.inbox.refuse_next = 2
     act.publish()
     poll_until(lambda: act.ground.inbox.refuse_next == 0, within_s=60)
-    act.all_fired(len(act.ground.inbox.got) > before)
+    act.all_fired(int(len(act.ground.inbox.got) > before))
 
 
 def _batches(act: Act) -> dict[str, int]:
