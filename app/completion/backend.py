@@ -83,7 +83,7 @@ class HomewardRedisBackend(RedisBackend):
 
         Celery takes whatever goes wrong there for the chord's failure, and throws away what is paid for.
         """
-        self._step.client = _Careful(self._plain_client, self._step)
+        self._step.client, self._step.outage = _Careful(self._plain_client, self._step), None
         self._step.around = sys.exc_info()[1]
         try:
             super().on_chord_part_return(*args, **kwargs)
@@ -91,12 +91,26 @@ class HomewardRedisBackend(RedisBackend):
             self._step.client, self._step.outage, self._step.around = None, None, None
 
     def chord_error_from_stack(self, callback: Any, exc: Exception | None = None) -> Any:
-        """Fail a chord's body, unless it is an outage that is being handled: that is raised again."""
+        """Fail a chord's body, unless it is an outage that is being handled: that is raised again.
+
+        So is one that keeps an errback from going out. Celery would keep it as the body's failure, and
+        nobody would call the errback any more.
+        """
         cause = sys.exc_info()[1]
         if isinstance(cause, OUTAGES):
             self._step.outage = cause
             raise cause
-        return super().chord_error_from_stack(callback, exc)
+        self._step.outage = None
+        found = super().chord_error_from_stack(callback, exc)
+        if self._step.outage is not None:
+            raise self._step.outage
+        return found
+
+    def fail_from_current_stack(self, task_id: str, exc: Exception | None = None) -> Any:
+        """Keep a failure, unless an errback that comes before it could not go out."""
+        if self._step.outage is not None:
+            raise self._step.outage
+        return super().fail_from_current_stack(task_id, exc)
 
     @property
     def _chord_cleanup_script(self) -> Callable[..., Any]:
@@ -121,7 +135,11 @@ class HomewardRedisBackend(RedisBackend):
             self._homeward(errback, request, exc, traceback) if _marked(errback) else errback
             for errback in request.errbacks
         ]
-        super()._call_task_errbacks(request, exc, traceback)  # type: ignore[misc]  # absent from the stubs
+        try:
+            super()._call_task_errbacks(request, exc, traceback)  # type: ignore[misc]  # absent from the stubs
+        except OUTAGES as outage:
+            self._step.outage = outage
+            raise
 
     def _homeward(
         self, errback: Mapping[str, Any], request: Any, exc: BaseException, traceback: Any

@@ -13,7 +13,9 @@ from typing import Any, Final
 from kombu.exceptions import KombuError
 from sqlalchemy import Engine
 
+from app.completion import once
 from app.completion.celery_end import CeleryEnd
+from app.completion.redis_mark import Fence, RedisMark
 from app.ledger import chords, redelivery, tickets
 from app.ledger import engine as ledger
 from app.ledger.chords import Chord
@@ -41,6 +43,7 @@ class Chords:
         celery_end: CeleryEnd,
         client: Any,
         backend: Any,
+        mark: RedisMark,
         claim_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -48,6 +51,7 @@ class Chords:
         self._celery_end = celery_end
         self._client = client
         self._backend = backend
+        self._mark = mark
         #: A full chord is left to whoever may be publishing its body for this long.
         self._claim_s = claim_s
         self._monotonic = monotonic
@@ -61,6 +65,7 @@ class Chords:
         `remembers` says whether Redis still knows what it was told: what a flush makes of a chord is none of
         ours to judge.
         """
+        fence = self._mark.fence()
         with self._engine.begin() as connection:
             page = chords.unfinished(connection, after=self._swept_to, limit=_PAGE)
         self._swept_to = page[-1].group_id if len(page) == _PAGE else ""
@@ -68,15 +73,15 @@ class Chords:
         # Asked last: a flush in between would have made each of these counts a lie.
         if not page or not remembers():
             return 0
-        return sum(self._guarded(one.group_id, self._mend, one, look) for one, look in looks)
+        return sum(self._guarded(one.group_id, self._mend, one, look, fence) for one, look in looks)
 
     def restore(self, *, since: datetime) -> int:
         """Tell Redis again of every chord admitted since; how many have still to publish their bodies."""
-        count, after = 0, ""
+        count, after, fence = 0, "", self._mark.fence()
         while True:
             with self._engine.begin() as connection:
                 page = chords.admitted_since(connection, since=since, after=after)
-            count += sum(self._guarded(one.group_id, self._restore, one) for one in page)
+            count += sum(self._guarded(one.group_id, self._restore, one, fence) for one in page)
             if not page:
                 return count
             after = page[-1].group_id
@@ -136,7 +141,7 @@ class Chords:
             body_known=holder == b"done" or bool(body_ids and states),
         )
 
-    def _mend(self, one: Chord, look: tuple[ReadyTicket, Counted, bool]) -> bool:
+    def _mend(self, one: Chord, look: tuple[ReadyTicket, Counted, bool], fence: Fence) -> bool:
         ticket, counted, published = look
         wanted = need(one.standing, counted, is_published=published)
         if wanted is Need.BODY and not self._is_stuck(one.group_id):
@@ -149,7 +154,7 @@ class Chords:
                 self._over(one.group_id)
                 return False
             case Need.FAILURE:
-                self._lose(one.group_id, ticket)
+                self._lose(one.group_id, ticket, fence)
             case Need.SIZE | Need.COUNT:
                 self._celery_end.restore_chord(ticket, one.group_id, one.standing.own_size)
         if wanted in (Need.COUNT, Need.BODY):
@@ -162,14 +167,14 @@ class Chords:
         first = self._full_since.setdefault(group_id, self._monotonic())
         return self._monotonic() - first >= self._claim_s
 
-    def _restore(self, one: Chord) -> bool:
+    def _restore(self, one: Chord, fence: Fence) -> bool:
         with self._engine.begin() as connection:
             ticket = tickets.with_canvas(connection, one.ticket_id)
             body_ids = self._celery_end.body_ids(ticket) if ticket is not None else []
             if ticket is None or not body_ids or _all_published(connection, body_ids):
                 return False
         if not one.standing.is_ours and not self._has_size(one.group_id):
-            self._lose(one.group_id, ticket)
+            self._lose(one.group_id, ticket, fence)
             return False
         self._celery_end.restore_chord(ticket, one.group_id, one.standing.own_size)
         # A stale replica knows of fewer parts; one that it has counted is not counted twice.
@@ -183,13 +188,18 @@ class Chords:
         with self._engine.begin() as connection:
             chords.tell_again(connection, group_id, at=ledger.now(connection), limit=limit)
 
-    def _lose(self, group_id: str, ticket: ReadyTicket) -> None:
-        self._celery_end.lose_chord(ticket, _LOST_PARTS)
-        body_ids = self._celery_end.body_ids(ticket)
+    def _lose(self, group_id: str, ticket: ReadyTicket, fence: Fence) -> None:
+        with once.watched(self._is_published, fence) as errbacks:
+            self._celery_end.lose_chord(ticket, _LOST_PARTS)
+        gone = [*errbacks.task_ids, *self._celery_end.body_ids(ticket)]
         with self._engine.begin() as connection:
-            redelivery.remember_published(connection, body_ids, at=ledger.now(connection))
+            redelivery.remember_published(connection, gone, at=ledger.now(connection))
         self._over(group_id)
         self._tell_lost(group_id, "foreign parts")
+
+    def _is_published(self, task_id: str) -> bool:
+        with self._engine.begin() as connection:
+            return redelivery.is_published(connection, task_id)
 
     def _over(self, group_id: str) -> None:
         with self._engine.begin() as connection:

@@ -12,8 +12,7 @@ from app.completion import once
 from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.latest import Latest
-from app.completion.once import Fence
-from app.completion.redis_mark import RedisMark
+from app.completion.redis_mark import Fence, RedisMark
 from app.completion.telling import Ended
 from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
@@ -71,7 +70,7 @@ class Completer:
         completed = 0
         for _ in range(_PORTIONS_MAX):
             try:
-                fence = Fence(self._mark.key, self._mark.known())
+                fence = self._mark.fence()
             except OUTAGES as outage:
                 tell("completion_waits", warning=True, reason=described(outage))
                 break

@@ -19,6 +19,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
 from kombu.utils.json import dumps
 
+from app.completion.redis_mark import Fence
 from app.ledger.redelivery import Mark
 from app.observe.quiet import summary
 from app.policy import tracing
@@ -54,14 +55,6 @@ _FORGOTTEN: Final = -1
 
 class RedisForgotError(redis.RedisError):
     """Redis is not the one any more in which nothing had been published: nothing went out now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """The Redis in which something may be published: one that has forgotten since takes nothing."""
-
-    key: str
-    mark: Mark
 
 
 #: For what nobody watches.

@@ -31,40 +31,48 @@ class Seen:
         return not known or self.replication_id == expected.replication_id
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The Redis in which something may be published: one that has forgotten since takes nothing."""
+
+    #: Where its mark lies.
+    key: str
+    mark: Mark
+
+
 class RedisMark:
     """Reads and leaves the mark. Safe to share. Raises redis.RedisError where Redis is away."""
 
     def __init__(self, client: Any, key_prefix: str) -> None:
         self._client = client
-        #: Where the mark lies.
-        self.key: Final = key_prefix + _KEY
+        self._key = key_prefix + _KEY
 
     def seen(self) -> Seen:
         """What Redis shows now."""
-        found = self._client.get(self.key)
+        found = self._client.get(self._key)
         return Seen(found.decode() if found is not None else None, self._replication_id())
 
     def known_as(self) -> Mark | None:
         """The mark that Redis shows now; None where it shows none."""
         return _mark(self.seen())
 
-    def known(self) -> Mark:
-        """The mark that Redis shows now, left there if it shows none.
+    def fence(self) -> Fence:
+        """The Redis that answers now, by its mark, which is left there if it shows none.
 
-        That hides no loss: the ledger expects another one.
+        That hides no loss: the ledger expects another mark.
         """
         found = self.known_as()
         if found is None:
-            self._client.set(self.key, uuid4().hex, nx=True)
+            self._client.set(self._key, uuid4().hex, nx=True)
             found = self.known_as()
         if found is None:
             raise redis.RedisError("Redis forgot the mark as soon as it was left")
-        return found
+        return Fence(self._key, found)
 
     def leave(self, seen: Seen) -> Mark:
         """Leave a new mark, in the place of what was `seen`."""
         value = uuid4().hex
-        self._client.set(self.key, value)
+        self._client.set(self._key, value)
         # The id that was read before: of a server that took over since, it is another one.
         return Mark(value=value, replication_id=seen.replication_id)
 

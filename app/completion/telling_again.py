@@ -13,8 +13,7 @@ from app.completion import follows, once
 from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.complete import end_of
-from app.completion.once import Fence
-from app.completion.redis_mark import RedisMark
+from app.completion.redis_mark import Fence, RedisMark
 from app.completion.restore import Restorer
 from app.completion.stored import ignores_result
 from app.ledger import engine as ledger
@@ -82,7 +81,7 @@ class TellingAgain:
         count = 0
         for _ in range(_PORTIONS_MAX):
             try:
-                fence = Fence(self._mark.key, self._mark.known())
+                fence = self._mark.fence()
             except OUTAGES as outage:
                 _tell_postponed(outage)
                 break

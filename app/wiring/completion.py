@@ -100,6 +100,7 @@ def chords(app: Celery) -> Chords:
         celery_end=CeleryEnd(app),
         client=client(),
         backend=app.backend,
+        mark=redis_mark(),
         claim_s=settings().completion_lease_s,
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from tests.client.apps import calling
 from tests.completion.conftest import Service
-from tests.support.answering import answer
+from tests.support.answering import answer, fail
 from unhurried import messages
 
 #: The caller's own queue.
@@ -46,10 +46,21 @@ def publish(service: Service, parts: Sequence[Any], body: Any) -> str:
 
 def answer_all(service: Service) -> None:
     """Answer every job that waits."""
+    answer(service.engine, waiting(service))
+
+
+def fail_all(service: Service) -> None:
+    """Let every job that waits fail."""
+    fail(service.engine, waiting(service))
+
+
+def waiting(service: Service) -> list[UUID]:
+    """Jobs that wait, in the order of their admission."""
     with service.engine.connect() as connection:
-        ids = connection.execute(text("SELECT id FROM job WHERE state = 'waiting'")).scalars()
-        waiting: list[UUID] = list(ids)
-    answer(service.engine, waiting)
+        ids = connection.execute(
+            text("SELECT id FROM job WHERE state = 'waiting' ORDER BY admitted_at, id")
+        ).scalars()
+        return list(ids)
 
 
 def finish(service: Service) -> None:

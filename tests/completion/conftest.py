@@ -113,6 +113,7 @@ def a_chord_keeper(engine: Engine, app: Celery, client: Any) -> Chords:
         celery_end=CeleryEnd(app),
         client=client,
         backend=app.backend,
+        mark=RedisMark(client, ""),
         claim_s=0,
     )
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from celery import chain, group
-from sqlalchemy import text
 
 from tests.completion.chorded import (
     HOME,
@@ -15,6 +14,7 @@ from tests.completion.chorded import (
     publish,
     return_theirs,
     theirs,
+    waiting,
 )
 from tests.completion.conftest import Service
 from tests.support.answering import answer, fail
@@ -136,12 +136,6 @@ def test_a_chord_that_failed_is_over_whatever_its_body_is(service: Service, body
     service.completer.run()
 
     assert [0, 0, 0] == [sweep(service) for _ in range(3)]
-
-
-def waiting(service: Service) -> list[Any]:
-    """Every job, as they were asked for."""
-    with service.engine.connect() as connection:
-        return list(connection.execute(text("SELECT id FROM job ORDER BY id")).scalars())
 
 
 @pytest.mark.parametrize(

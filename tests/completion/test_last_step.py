@@ -1,20 +1,28 @@
 """Redis is away in the middle of a chord's last step: the chord has not failed, and the step is taken again."""
 
+import json
 import re
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from celery import Celery
+from celery import Celery, group
 from sqlalchemy import text
 
 from dev.fault_proxy import Deed, Fault, FaultProxy
-from tests.completion.chorded import answer_all, ask, bodies, chord_key, publish, theirs
+from tests.completion.chorded import answer_all, ask, bodies, chord_key, fail_all, publish, theirs
 from tests.completion.conftest import Service, a_completer
 
 #: What Celery says in that step: of its claim, and of the body itself.
 STEPS: Final = ("claim", "parts")
+#: More than kombu takes to publish one message.
+TRIES: Final = 20
+BODIES: Final[dict[str, Callable[[], Any]]] = {
+    "one task": lambda: theirs("body").set(link_error=[theirs("errback")]),
+    "a group": lambda: group(theirs("body").set(link_error=[theirs("errback")]), theirs("other")),
+}
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -37,6 +45,36 @@ def test_an_outage_in_the_last_step_of_a_chord_fails_nothing(
     _let_time_pass(service, group_id)
     assert [1, 0] == [a_completer(service, proxied).run() for _ in range(2)]
     assert 1 == bodies(service, "body")
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_an_outage_while_a_chord_fails_loses_no_errback(
+    service: Service, proxy: FaultProxy, proxied: Celery, body: str
+) -> None:
+    """
+    Celery keeps the outage as the body's failure, and calls the errback no more.
+    """
+    group_id = publish(service, [ask("a", on_failure="raise"), ask("b")], BODIES[body]())
+    fail_all(service)
+    # As often as kombu tries.
+    faults = [
+        proxy.arm(Fault(request=re.compile(rb"unhurried:once:errback"), deed=Deed.LOSE))
+        for _ in range(TRIES)
+    ]
+
+    a_completer(service, proxied).run()
+    assert faults[0].struck.is_set()
+    assert 0 == bodies(service, "errback")
+    assert service.client.get("celery-task-meta-body") is None
+    assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
+
+    _let_time_pass(service, group_id)
+    service.completer.run()
+    assert 1 == bodies(service, "errback")
+    failed = json.loads(service.client.get("celery-task-meta-body"))
+    # Celery gives the tasks of a group what the part failed with.
+    kind = {"one task": "ChordError", "a group": "RequestRejected"}[body]
+    assert ("FAILURE", kind) == (failed["status"], failed["result"]["exc_type"])
 
 
 def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_is(

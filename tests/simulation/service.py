@@ -216,6 +216,7 @@ class Service:
             celery_end=CeleryEnd(APP),
             client=self.memory,
             backend=APP.backend,
+            mark=RedisMark(self.memory, ""),
             claim_s=_CLAIM_S,
             monotonic=self.world.monotonic,
         )
