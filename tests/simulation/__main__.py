@@ -35,6 +35,7 @@ RARE: Final = (
     "mails_unknown",
     "void",
     "chord_mended",
+    "chords_failed",
 )
 
 

@@ -12,6 +12,7 @@ from app.notify.smtp import Delivery, NotSent, Sent, Unknown
 from tests.simulation.chance import Deed
 from tests.simulation.provider import MODELS
 from tests.simulation.redis_memory import RedisMemory
+from tests.simulation.workspace import SPOILED
 from tests.simulation.world import World
 from unhurried.contract import TASK_NAMES, Endpoint
 
@@ -45,7 +46,7 @@ class Callers:
 
     world: World
     calls: dict[str, Call] = field(default_factory=dict)
-    #: Sizes of chords by group id; its body's task id is `body-<group>`.
+    #: Sizes of chords by group id; its body's task id is `body-<group>`, its errback's `errback-<group>`.
     chords: dict[str, int] = field(default_factory=dict)
     queue: list[bytes] = field(default_factory=list)
     reserved: list[bytes] = field(default_factory=list)
@@ -100,12 +101,21 @@ class Callers:
                 yield call
 
     def unpublished_bodies(self) -> list[str]:
-        """Chords whose body has still to run: all else may be done before Redis is told again."""
+        """Chords of which neither the body nor the errback has run: all else may be done before Redis is
+        told again.
+        """
         return [
             group
             for group in self.chords
-            if not self.ran[f"body-{group}"] and group not in self.torn
+            if not self.ran[f"body-{group}"] + self.ran[f"errback-{group}"]
+            and group not in self.torn
         ]
+
+    def has_failed(self, group: str) -> bool:
+        """Whether a part of a chord ended as a failure: its errback runs then, and its body does not."""
+        return any(
+            self.end(call)[0] == "FAILURE" for call in self.calls.values() if call.group == group
+        )
 
     def end(self, call: Call) -> tuple[str, Any]:
         """How a call ended, as its caller sees it."""
@@ -143,12 +153,15 @@ class Callers:
         self.chords[group] = size
         parts = []
         body = _signature("body", f"body-{group}")
+        body["options"]["link_error"] = [_signature("errback", f"errback-{group}")]
+        chance = self.world.chance
+        options = {"on_failure": chance.pick(["raise", "return"])}
+        spoils = chance.count(0, 3) == 0
         for index in range(size):
             name = f"{group}-{index}"
-            call = Call(task_id=name, provider=provider, prompt=f"say {name}", raw=b"", group=group)
-            call.raw = _message(
-                call, {"on_failure": "return"}, {"chord": {**body, "chord_size": size}}, index
-            )
+            prompt = f"{SPOILED if spoils and index == 0 else 'say'} {name}"
+            call = Call(task_id=name, provider=provider, prompt=prompt, raw=b"", group=group)
+            call.raw = _message(call, options, {"chord": {**body, "chord_size": size}}, index)
             parts.append(call)
         self._later(parts, within_s)
 

@@ -72,10 +72,14 @@ def _may_be_late(world: World, prompt: str) -> bool:
 
 
 def _canvas(world: World, callers: Callers) -> None:
-    """Bodies and callbacks ran once; twice is noticed when it happens, and where it may."""
-    for group in callers.chords:
-        if not callers.is_right(f"body-{group}", 1) and group not in callers.torn:
-            world.violate(f"the body of {group} ran {callers.ran[f'body-{group}']} times")
+    """Bodies, errbacks and callbacks ran once; twice is noticed when it happens, and where it may."""
+    for group in callers.chords.keys() - callers.torn:
+        failed = callers.has_failed(group)
+        world.counts["chords_failed"] += failed
+        for task_id, wanted in ((f"body-{group}", not failed), (f"errback-{group}", failed)):
+            if not callers.is_right(task_id, int(wanted)):
+                ran = callers.ran[task_id]
+                world.violate(f"{task_id} ran {ran} times, a part failed: {failed}")
     for call in callers.calls.values():
         status, _ = callers.end(call)
         wanted = call.callback is not None and (call.follows_success or status == "FAILURE")

@@ -8,6 +8,8 @@ from typing import Any, Final
 from app.policy.names import Mark
 from tests.simulation.chance import Chance
 
+#: What a prompt begins with that no model answers.
+SPOILED: Final = "spoil"
 INPUT_TOKENS: Final = 10
 _INPUT_NANOS: Final = 1000
 _OUTPUT_NANOS: Final = 5000
@@ -145,7 +147,7 @@ class Workspace:
                 line["kind"] = "lapsed"
             elif self.chance.happens("transient"):
                 line["kind"] = "transient"
-            elif self.chance.happens("rejected"):
+            elif line["prompt"].startswith(SPOILED) or self.chance.happens("rejected"):
                 line["kind"] = "rejected"
             elif self.chance.happens("dropped"):
                 line["kind"] = "dropped"
