@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from app.policy.standing import BEAT, INTAKE, NEAR_REAL_TIME, WOKEN
+from tests.support.waiting import wait_until
 
 ANTHROPIC: Final = ("anthropic", "claude-haiku-4-5")
 OPENAI: Final = ("openai", "gpt-5-mini")
@@ -304,10 +305,18 @@ class Scene:
 
     def clear(self) -> None:
         """Forget everything but which ledger this is."""
-        self._connected().execute(
-            "TRUNCATE job, ticket, attempt, charge, pack, pack_item, submission, consumer, depth, "
-            "lane, action, event, round, pick_up, tally, measure CASCADE"
-        )
+        wait_until(self._is_cleared, within_s=20, what="an empty ledger")
+
+    def _is_cleared(self) -> bool:
+        """False where a page that is being read held one of the tables, and waited for another."""
+        try:
+            self._connected().execute(
+                "TRUNCATE job, ticket, attempt, charge, pack, pack_item, submission, consumer, "
+                "depth, lane, action, event, round, pick_up, tally, measure CASCADE"
+            )
+        except psycopg.errors.DeadlockDetected:
+            return False
+        return True
 
     @contextmanager
     def away(self) -> Iterator[None]:
