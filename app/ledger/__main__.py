@@ -1,6 +1,7 @@
 """`python -m app.ledger upgrade`: migrate the ledger that UNHURRIED_DATABASE_URL names."""
 
 import argparse
+import sys
 
 from app.ledger import migrate
 from app.settings import settings
@@ -12,7 +13,10 @@ def main() -> None:
     parser.add_argument("command", choices=["upgrade", "check"])
     command = parser.parse_args().command
     database_url = settings().database_url
-    (migrate.upgrade if command == "upgrade" else migrate.check)(database_url)
+    try:
+        (migrate.upgrade if command == "upgrade" else migrate.check)(database_url)
+    except migrate.LedgerBusyError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

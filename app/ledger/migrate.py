@@ -1,13 +1,38 @@
 """Bring a database to this code's schema: `python -m app.ledger upgrade`."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from app.observe.log import tell
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How a migration waits for tables that the running service uses."""
+
+    #: Behind whoever waits for a whole table all others queue up: no longer than this at a time.
+    lock_s: float = 5.0
+    #: In which the others go on.
+    rest_s: float = 5.0
+    tries_max: int = 60
+
+
+_PATIENCE: Final = Patience()
+
+
+class LedgerBusyError(Exception):
+    """A table was in use at every try. Nothing has been changed."""
 
 
 def _config(database_url: str) -> Config:
@@ -17,9 +42,28 @@ def _config(database_url: str) -> Config:
     return config
 
 
-def upgrade(database_url: str) -> None:
-    """Apply every migration that is missing, in one transaction. May be repeated."""
-    command.upgrade(_config(database_url), "head")
+def upgrade(database_url: str, *, to: str = "head", patience: Patience = _PATIENCE) -> None:
+    """Apply every migration that is missing, in one transaction. May be repeated, and while processes run:
+    none of them waits for it longer than a few seconds.
+
+    Raises LedgerBusyError where a table stayed in use for some ten minutes.
+    """
+    config = _config(database_url)
+    config.attributes["lock_timeout_ms"] = int(patience.lock_s * 1000)
+    for tried in range(1, patience.tries_max + 1):
+        try:
+            command.upgrade(config, to)
+        except DBAPIError as error:
+            if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+                raise
+            tell("migration_waits", warning=True, tried=tried, tries_max=patience.tries_max)
+            time.sleep(patience.rest_s)
+        else:
+            return
+    raise LedgerBusyError(
+        f"a table was in use at each of {patience.tries_max} tries, and nothing has been changed: end "
+        "what has read it for so long (pg_stat_activity has its pid and query), then repeat this"
+    )
 
 
 def revisions(connection: Connection) -> tuple[str | None, str | None]:
