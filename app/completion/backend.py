@@ -12,11 +12,12 @@ import redis
 from celery import signature
 from celery.backends.redis import RedisBackend
 from kombu.exceptions import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from unhurried.contract import ERRBACK_HEADER, ERRBACK_TASK
 
-#: Redis or the broker is away. Nothing is wrong with a chord.
-OUTAGES: Final = (redis.RedisError, OperationalError, OSError)
+#: Redis, the broker or the ledger is away: whoever publishes asks the ledger first. Nothing is wrong with a chord.
+OUTAGES: Final = (redis.RedisError, OperationalError, OSError, SQLAlchemyError)
 #: What such an errback finds in its request: what names the task, never its arguments.
 _KNOWN: Final = ("id", "task", "root_id", "parent_id", "group")
 
