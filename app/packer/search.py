@@ -149,9 +149,14 @@ class Search:
 
     def _prove(self, unknown: Unknown, provider: Provider, step: Prove) -> bool:
         for batch_id in step.provider_batch_ids:
-            ours = self._results_are_ours(unknown, provider, batch_id)
-            if ours is None:
+            marks = self._marks(unknown, provider, batch_id)
+            if marks is None:
                 self._later(unknown, f"the results of {batch_id} cannot be read yet")
+                continue
+            # By the token alone: it is of this submission whatever the deployment was called when it was sent.
+            ours = any(mark.token == unknown.submission.token for mark in marks)
+            if not ours and any(mark.deployment == self._deployment for mark in marks):
+                self._later(unknown, f"{batch_id} is another create's: the sweep accounts for it")
                 continue
             with self._moment() as (connection, now):
                 if not ours:
@@ -172,14 +177,11 @@ class Search:
             return adopted
         return False
 
-    def _results_are_ours(self, unknown: Unknown, provider: Provider, batch_id: str) -> bool | None:
-        """Whether an ended batch's results carry this submission's ids; None where nobody can say."""
-        submission = unknown.submission
+    def _marks(self, unknown: Unknown, provider: Provider, batch_id: str) -> frozenset[Mark] | None:
+        """Whose an ended batch's results say that they are; None where nobody can say."""
         with self._engine.connect() as connection:
             now = ledger.now(connection)
-        marks = self._whose.marks(provider, batch_id, endpoint=submission.endpoint, now=now)
-        # By the token alone: it is of this submission whatever the deployment was called when it was sent.
-        return None if marks is None else any(mark.token == submission.token for mark in marks)
+        return self._whose.marks(provider, batch_id, endpoint=unknown.submission.endpoint, now=now)
 
     def _note_absent(self, unknown: Unknown, provider: Provider, step: NoteAbsent) -> None:
         if step.delete_file is not None:
