@@ -48,6 +48,7 @@ class Chords:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
+        self._is_published = once.noted_in(engine)
         self._celery_end = celery_end
         self._client = client
         self._backend = backend
@@ -196,10 +197,6 @@ class Chords:
             redelivery.remember_published(connection, gone, at=ledger.now(connection))
         self._over(group_id)
         self._tell_lost(group_id, "foreign parts")
-
-    def _is_published(self, task_id: str) -> bool:
-        with self._engine.begin() as connection:
-            return redelivery.is_published(connection, task_id)
 
     def _over(self, group_id: str) -> None:
         with self._engine.begin() as connection:

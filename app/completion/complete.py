@@ -56,6 +56,7 @@ class Completer:
         watching: Sequence[Callable[[Sequence[Ended]], None]] = (),
     ) -> None:
         self._engine = engine
+        self._is_published = once.noted_in(engine)
         self._celery_end = celery_end
         self._client = client
         self._key_prefix = key_prefix
@@ -136,10 +137,6 @@ class Completer:
                 self._celery_end.fail(ticket, failure(end.error), is_published=known)
             case Revoked():
                 self._celery_end.revoke(ticket, end.reason, is_published=known)
-
-    def _is_published(self, task_id: str) -> bool:
-        with self._engine.begin() as connection:
-            return redelivery.is_published(connection, task_id)
 
     def _postpone(self, ticket: ReadyTicket, error: Exception, reason: str) -> None:
         """Later again; the ledger has the whole reason, which may quote what was to be published."""

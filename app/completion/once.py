@@ -18,8 +18,10 @@ import redis
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
 from kombu.utils.json import dumps
+from sqlalchemy import Engine
 
 from app.completion.redis_mark import Fence
+from app.ledger import redelivery
 from app.ledger.redelivery import Mark
 from app.observe.quiet import summary
 from app.policy import tracing
@@ -81,6 +83,16 @@ _TRACE: ContextVar[Mapping[str, str]] = ContextVar("trace", default={})  # noqa:
 def carry(headers: Mapping[str, Any]) -> None:
     """Let what this thread publishes from now on go on with the trace that a message's headers name."""
     _TRACE.set(tracing.carried(headers))
+
+
+def noted_in(engine: Engine) -> Callable[[str], bool]:
+    """Whether the ledger remembers that a task of a canvas went out."""
+
+    def is_known(task_id: str) -> bool:
+        with engine.begin() as connection:
+            return redelivery.is_published(connection, task_id)
+
+    return is_known
 
 
 @contextmanager

@@ -54,7 +54,10 @@ class RedisMark:
 
     def known_as(self) -> Mark | None:
         """The mark that Redis shows now; None where it shows none."""
-        return _mark(self.seen())
+        seen = self.seen()
+        if seen.value is None:
+            return None
+        return Mark(value=seen.value, replication_id=seen.replication_id)
 
     def fence(self) -> Fence:
         """The Redis that answers now, by its mark, which is left there if it shows none.
@@ -84,9 +87,3 @@ class RedisMark:
             # INFO is closed to this user: the mark has to do.
             return None
         return str(found) if found else None
-
-
-def _mark(seen: Seen) -> Mark | None:
-    if seen.value is None:
-        return None
-    return Mark(value=seen.value, replication_id=seen.replication_id)

@@ -71,6 +71,7 @@ class TellingAgain:
         lease: timedelta = _LEASE,
     ) -> None:
         self._engine = engine
+        self._is_published = once.noted_in(engine)
         self._celery_end = celery_end
         self._restorer = restorer
         self._mark = mark
@@ -132,10 +133,6 @@ class TellingAgain:
             # It cannot be published as its caller wrote it, now or later.
             told: dict[str, Any] = {"task_id": ticket.task_id, "reason": described(error)}
             tell("redelivery_failed", warning=True, **told)
-
-    def _is_published(self, task_id: str) -> bool:
-        with self._engine.begin() as connection:
-            return redelivery.is_published(connection, task_id)
 
 
 def _tell_postponed(outage: Exception) -> None:
