@@ -137,10 +137,28 @@ def proxied(service: Service, proxy: FaultProxy) -> Iterator[Celery]:
     closed(built)
 
 
-def a_completer(service: Service, app: Celery) -> Completer:
-    """One that speaks to Redis as `app` does."""
+@pytest.fixture
+def ledger_proxy(service: Service) -> Iterator[FaultProxy]:
+    """Between a completer and the ledger."""
+    port = service.engine.url.port
+    assert port is not None
+    with FaultProxy(port) as found:
+        yield found
+
+
+@pytest.fixture
+def proxied_engine(service: Service, ledger_proxy: FaultProxy) -> Iterator[Engine]:
+    """Connections to the ledger, through the proxy."""
+    url = service.engine.url.set(port=ledger_proxy.port)
+    found = ledger.connect(url.render_as_string(hide_password=False))
+    yield found
+    found.dispose()
+
+
+def a_completer(service: Service, app: Celery, *, engine: Engine | None = None) -> Completer:
+    """One that speaks to Redis as `app` does, and to the ledger by `engine`."""
     return Completer(
-        engine=service.engine,
+        engine=engine or service.engine,
         celery_end=CeleryEnd(app),
         client=service.client,
         key_prefix="",

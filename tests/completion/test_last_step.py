@@ -1,4 +1,6 @@
-"""Redis is away in the middle of a chord's last step: the chord has not failed, and the step is taken again."""
+"""Redis or the ledger is away in the middle of a chord's last step: the chord has not failed, and the step is
+taken again.
+"""
 
 import json
 import re
@@ -9,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 from celery import Celery, group
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from tests.completion.chorded import answer_all, ask, bodies, chord_key, fail_all, publish, theirs
@@ -44,6 +46,31 @@ def test_an_outage_in_the_last_step_of_a_chord_fails_nothing(
 
     _let_time_pass(service, group_id)
     assert [1, 0] == [a_completer(service, proxied).run() for _ in range(2)]
+    assert 1 == bodies(service, "body")
+
+
+def test_a_ledger_that_is_away_in_the_last_step_of_a_chord_fails_nothing(
+    service: Service, ledger_proxy: FaultProxy, proxied_engine: Engine
+) -> None:
+    """
+    A ticket that is told again asks it whether the body has gone out, where Celery sees every error.
+    """
+    group_id = publish(service, [ask("a"), ask("b")], theirs("body"))
+    answer_all(service)
+    with service.engine.begin() as connection:
+        connection.execute(text("UPDATE ticket SET attempts = 1"))
+    # Each part asks before it is counted; the last one once more, before the body is pushed.
+    asked = re.compile(rb"FROM published")
+    fault = ledger_proxy.arm(Fault(request=asked, deed=Deed.LOSE, skip=2))
+
+    assert 1 == a_completer(service, service.app, engine=proxied_engine).run()
+    assert fault.struck.is_set()
+    assert 0 == bodies(service, "body")
+    assert service.client.get("celery-task-meta-body") is None
+    assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
+
+    _let_time_pass(service, group_id)
+    assert [1, 0] == [service.completer.run() for _ in range(2)]
     assert 1 == bodies(service, "body")
 
 

@@ -217,6 +217,37 @@ def test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_ou
     assert [(True,)] == road.rows("SELECT ours FROM stray")
 
 
+@pytest.mark.parametrize("road", KINDS[:1], ids=["anthropic"], indirect=True)
+def test_a_late_batch_that_another_search_comes_across_is_booked(road: Road) -> None:
+    """
+    It has ended and is as large as what is looked for: its results say whose it is, and it is nobody else's.
+    """
+    searching = replace(road, sweep_every=timedelta(0))
+    searching.admit(JOBS)
+    searching.arm("late", hold_s=60)
+    searching.packer.run()
+    searching.submitter.run()
+    searching.until("submission", ["absent", "collected"])
+    searching.admit(JOBS, account="default")
+    searching.packer.run()
+    searching.arm("error_instead", status=500)
+    searching.submitter.run()
+    assert ["absent", "collected", "unknown"] == searching.states()
+    road.simulator.ask("/_faults", method="DELETE")
+    wait_until(
+        lambda: searching.simulator.books()["lines"] == 2 * JOBS, within_s=30, what="its end"
+    )
+
+    wait_until(lambda: _looked_for(searching), within_s=20, what="a look")
+    assert [] == searching.rows("SELECT * FROM stray")
+    searching.until_done(2 * JOBS)
+    wait_until(lambda: _booked(searching), within_s=30, what="the stray's booking")
+
+    assert ["absent", "collected", "absent", "collected"] == searching.states()
+    ours, theirs = searching.booked_nano_usd()
+    assert ours == theirs > 0
+
+
 @pytest.mark.parametrize("road", KINDS[1:], ids=["openai"], indirect=True)
 def test_a_create_that_would_land_late_cannot_where_its_file_is_gone(road: Road) -> None:
     """
@@ -288,6 +319,13 @@ def test_a_lost_create_under_an_earlier_name_is_found_and_not_bought_again(road:
 
     assert_bought_once(renamed)
     assert [] == renamed.rows("SELECT * FROM stray")
+
+
+def _looked_for(road: Road) -> bool:
+    """Whether the search has come across somebody's ended batch, which the sweep has not seen yet."""
+    road.search.run()
+    found = road.rows("SELECT last_error FROM submission WHERE state = 'unknown'")
+    return "the sweep accounts for it" in str(found)
 
 
 def _booked(road: Road) -> bool:
