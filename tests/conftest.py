@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
 from dev.servers import start_postgres, start_redis
 from tests.support import databases, places
+
+# How fast a busy machine draws an example says nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -49,9 +49,9 @@ DIRECTED: Final = {
     "a flush before anybody looked": "tests/completion/test_redis_loss.py::"
     "test_what_was_forgotten_before_anybody_looked_is_told_again",
     "a mark that comes too late": "tests/ledger/test_redis_marks.py",
-    "a late batch that another adopted": "tests/submitting/test_sweep.py::"
+    "a late batch that another adopted": "tests/submitting/test_late_creates.py::"
     "test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_out",
-    "a late batch that another search reads": "tests/submitting/test_sweep.py::"
+    "a late batch that another search reads": "tests/submitting/test_late_creates.py::"
     "test_a_late_batch_that_another_search_comes_across_is_booked",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -337,12 +337,7 @@ def test_any_history_agrees_with_the_model(engine: Engine) -> None:
     Histories.engine = engine
     run_state_machine_as_test(
         Histories,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=20,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
+        settings=settings(max_examples=40, stateful_step_count=20),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from sqlalchemy import Engine, text
@@ -105,12 +105,7 @@ def test_pruning_touches_nothing_that_is_open(engine: Engine) -> None:
         connection.execute(text("TRUNCATE tally, measure"))
     run_state_machine_as_test(
         Pruned,
-        settings=settings(
-            max_examples=15,
-            stateful_step_count=15,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
+        settings=settings(max_examples=15, stateful_step_count=15),
     )
 
     assert {Kind.JOBS_CONTENT, Kind.JOBS, Kind.CHARGES} <= set(Pruned.gone)

@@ -1,95 +1,22 @@
-"""How everything stands, read from a real ledger: what is under way, what waits, and what nobody has read."""
+"""How everything stands, read from a real ledger: what is under way and what waits."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from uuid import UUID
 
-import pytest
 from sqlalchemy import Engine, text
 
 from app.ledger import engine as ledger
-from app.ledger import lanes, packs, pick_ups, redelivery, rounds, standing, submissions, tickets
-from app.ledger.admission import Admission
+from app.ledger import lanes, packs, rounds, standing, submissions
 from app.ledger.lanes import LaneName
-from app.ledger.notifications import Due
-from app.policy.awaiting import Follower
 from app.policy.classify import classify
 from app.policy.lifecycle import SubmissionState
 from app.policy.queueing import is_backed_up
-from app.policy.standing import Limits, Standing
-from tests.support.answering import admit, answer, fail
-from tests.support.factories import a_pack, an_admission, uuid
-from unhurried.contract import WebhookNotice
-from unhurried.readers import Declaration, PickUp
+from app.policy.standing import Limits
+from tests.ledger.awaited import LIFETIME, a_call, complete, read
+from tests.support.answering import admit
+from tests.support.factories import a_pack
 
-LIFETIME = timedelta(days=8)
 LIMITS = Limits(linger=timedelta(minutes=5), pick_up_within=timedelta(minutes=30), periods={})
-REPORT = Declaration(
-    name="weekly-report", workload="notes", max_staleness_s=60, task="tasks.report"
-)
-PAGE = Declaration(name="page", workload="notes", max_staleness_s=60)
-
-
-def read(engine: Engine, *, hours: float = 0) -> tuple[Standing, datetime]:
-    """How it stands some hours from now."""
-    with engine.connect() as connection:
-        at = ledger.now(connection) + timedelta(hours=hours)
-        return standing.of(connection, at=at, lifetime=LIFETIME, daily_limits={}), at
-
-
-def unread(engine: Engine) -> dict[str, int]:
-    """Unread results by who awaits them."""
-    return {one.consumer: one.count for one in read(engine)[0].unread}
-
-
-def a_call(
-    task_id: str = "task-1",
-    *,
-    follower: str | None = None,
-    follower_id: str | None = None,
-    tells: bool = True,
-    **fields: Any,
-) -> Admission:
-    """A call whose canvas goes on with a task."""
-    wishes = {name: fields.pop(name) for name in ("workload", "run", "notify") if name in fields}
-    made = an_admission(task_id, prompt=task_id, **wishes)
-    following = Follower(task=follower, task_id=follower_id) if follower else None
-    message = replace(made.message, follower=following, tells_pick_ups=tells, **fields)
-    return replace(made, message=message)
-
-
-def complete(engine: Engine) -> None:
-    """Tell Celery of every ready ticket, as a completer does."""
-    with engine.begin() as connection:
-        now = ledger.now(connection)
-        taken = tickets.claim(connection, at=now, lease=timedelta(minutes=1), limit=100)
-        done = [(one.id, one.generation) for one in taken]
-        tickets.completed(connection, done, at=ledger.now(connection))
-
-
-def answered(engine: Engine, *calls: Admission) -> list[UUID]:
-    """Admitted, answered, completed; the jobs."""
-    job_ids = admit(engine, calls)
-    answer(engine, job_ids)
-    complete(engine)
-    return job_ids
-
-
-def results_of(engine: Engine, job_ids: list[UUID]) -> tuple[UUID, ...]:
-    with engine.connect() as connection:
-        rows = connection.execute(
-            text("SELECT result_id FROM job WHERE id = ANY(:ids)"), {"ids": job_ids}
-        )
-        return tuple(rows.scalars())
-
-
-def note(engine: Engine, *, by: Declaration | None, **fields: Any) -> None:
-    """A reader's note reaches the ledger."""
-    with engine.begin() as connection:
-        now = ledger.now(connection)
-        noted = PickUp(consumer=by, picked_up_at=now, **{"result_ids": (), **fields})
-        pick_ups.record(connection, [noted], at=now)
 
 
 def a_batch(engine: Engine, count: int = 3) -> UUID:
@@ -232,178 +159,6 @@ def test_a_usual_length_is_that_of_its_own_history(engine: Engine) -> None:
         seen.append(running.typical)
 
     assert [None] * 4 + [timedelta(hours=2)] == seen
-
-
-def test_published_is_not_picked_up(engine: Engine) -> None:
-    """
-    What a callback was published with is unread until its consumer has read it; then nobody is missed.
-    """
-    job_ids = answered(engine, a_call(follower="tasks.report", workload="notes"))
-    assert {"tasks.report": 1} == unread(engine)
-    note(engine, by=REPORT)
-    assert {"weekly-report": 1} == unread(engine)
-
-    note(engine, by=REPORT, result_ids=results_of(engine, job_ids))
-
-    assert {} == unread(engine)
-
-
-def test_a_plain_task_that_took_it_is_enough(engine: Engine) -> None:
-    """
-    A reader without a name picks up as well.
-    """
-    job_ids = answered(engine, a_call(follower="tasks.store"))
-    note(engine, by=None, result_ids=results_of(engine, job_ids))
-
-    assert {} == unread(engine)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        a_call(),
-        a_call(ignore_result=True, workload="notes"),
-        a_call(follower="tasks.store", tells=False),
-        a_call(follower="unhurried.email.v1"),
-        a_call(workload="notes", notify=[{"kind": "email", "to": "a@example.org"}]),
-        a_call(workload="unread-by-design"),
-    ],
-    ids=["plain", "ignored", "older caller", "mail", "mailed", "no consumer"],
-)
-def test_nobody_is_missed_who_need_not_come(engine: Engine, call: Admission) -> None:
-    """
-    Fire and forget, a person who was mailed, a workload without consumers, a caller who does not tell.
-    """
-    note(engine, by=PAGE)
-    answered(engine, call)
-
-    assert {} == unread(engine)
-
-
-def test_a_declared_consumer_is_missed(engine: Engine) -> None:
-    """
-    A page is declared and nobody has looked at it; a read ends that.
-    """
-    note(engine, by=PAGE)
-    job_ids = answered(engine, a_call(workload="notes"))
-    assert {"page": 1} == unread(engine)
-
-    note(engine, by=PAGE, result_ids=results_of(engine, job_ids))
-
-    assert {} == unread(engine)
-
-
-def test_a_failed_job_has_nothing_to_read(engine: Engine) -> None:
-    """
-    Its callback was never published.
-    """
-    fail(engine, admit(engine, [a_call(follower="tasks.report")]))
-    complete(engine)
-
-    assert {} == unread(engine)
-
-
-def test_an_answer_that_is_used_again_is_awaited_again(engine: Engine) -> None:
-    """
-    Who read it yesterday, for another call, has not read it for this one.
-    """
-    job_ids = answered(engine, a_call("first", follower="tasks.report"))
-    note(engine, by=REPORT, result_ids=results_of(engine, job_ids))
-    again = a_call("second", follower="tasks.other")
-    admit(engine, [replace(again, decision=a_call("first").decision)])
-    complete(engine)
-
-    assert {"tasks.other": 1} == unread(engine)
-
-
-def test_a_chord_counts_from_its_body(engine: Engine) -> None:
-    """
-    Parts that have ended while others go on are nobody's to read yet.
-    """
-    part: dict[str, Any] = {
-        "follower": "tasks.body",
-        "follower_id": "body-1",
-        "in_chord": True,
-        "group_id": "g",
-    }
-    job_ids = answered(engine, a_call("part-1", **part), a_call("part-2", **part))
-    assert {} == unread(engine)
-    with engine.begin() as connection:
-        redelivery.remember_published(connection, ["body-1"], at=ledger.now(connection))
-    assert {"tasks.body": 2} == unread(engine)
-
-    note(engine, by=REPORT, result_ids=results_of(engine, job_ids))
-
-    assert {} == unread(engine)
-
-
-def test_a_run_counts_from_its_end(engine: Engine) -> None:
-    """
-    Parts of a run that goes on are nobody's to read yet; whoever takes its end has read them all.
-    """
-    run_id = uuid(7)
-    note(engine, by=PAGE)
-    answered(engine, a_call("part-1", workload="notes", run=str(run_id)))
-    assert {} == unread(engine)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE run SET ended_at = now()"))
-    assert {"page": 1} == unread(engine)
-
-    note(engine, by=None, run_id=run_id)
-
-    assert {} == unread(engine)
-
-
-def a_due(**fields: Any) -> Due:
-    """A webhook that was just taken."""
-    given: dict[str, Any] = {"job_id": None, "ticket_id": None, "payload": {}, **fields}
-    return Due(
-        id=uuid(1),
-        tenant="default",
-        kind="webhook",
-        attempts=1,
-        created_at=datetime.fromisoformat("2026-11-23T12:00:00+00:00"),
-        **given,
-    )
-
-
-def take(engine: Engine, due: Due) -> None:
-    with engine.begin() as connection:
-        pick_ups.taken_by_webhook(connection, "crm", due, at=ledger.now(connection))
-
-
-def test_a_webhook_that_was_taken_is_a_pick_up(engine: Engine) -> None:
-    """
-    Its receiver is missed until it says 2xx to what tells of the job.
-    """
-    hook = WebhookNotice(kind="webhook", receiver="crm").model_dump()
-    (job_id,) = answered(engine, a_call(notify=[hook]))
-    assert {"webhook:crm": 1} == unread(engine)
-
-    take(engine, a_due(job_id=job_id))
-
-    assert {} == unread(engine)
-
-
-def test_a_webhook_as_a_chords_body_takes_the_whole_header(engine: Engine) -> None:
-    """
-    The body's own ticket leads to the calls whose chord it ends.
-    """
-    hook = Follower(task="unhurried.webhook.v1", task_id="hook-1", receiver="crm")
-    parts = [a_call(name, in_chord=True, group_id="g") for name in ("part-1", "part-2")]
-    answered(engine, *(replace(p, message=replace(p.message, follower=hook)) for p in parts))
-    # Stands for the webhook's own task.
-    admit(engine, [a_call("hook-1")])
-    with engine.begin() as connection:
-        redelivery.remember_published(connection, ["hook-1"], at=ledger.now(connection))
-        ticket_id = connection.execute(
-            text("SELECT id FROM ticket WHERE task_id = 'hook-1'")
-        ).scalar_one()
-    assert {"webhook:crm": 2} == unread(engine)
-
-    take(engine, a_due(ticket_id=ticket_id))
-
-    assert {} == unread(engine)
 
 
 def test_a_batch_with_unread_results_says_so(engine: Engine) -> None:

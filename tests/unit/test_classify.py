@@ -1,14 +1,11 @@
-"""How everything stands is judged once: three states that look alike are told apart, and time never mends."""
+"""How everything stands is judged once: three states that look alike are told apart."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.policy.classify import Judgement, classify
-from app.policy.findings import SEVERITIES, FindingName, Severity, counted, spoken
+from app.policy.findings import SEVERITIES, FindingName, counted, spoken
 from app.policy.health import Health, of_batch
 from app.policy.lifecycle import SubmissionState
 from app.policy.standing import (
@@ -17,90 +14,22 @@ from app.policy.standing import (
     Chords,
     Completion,
     Held,
-    Limits,
     Outbox,
     Paused,
-    Queue,
-    Round,
     Spent,
     Standing,
     Unread,
 )
-from unhurried.contract import Tier
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PERIODS = {
-    "pack": 10.0,
-    "collect": 10.0,
-    "complete": 5.0,
-    "notify": 5.0,
-    "webhooks": 5.0,
-    "upkeep": 60.0,
-    "beat": 5.0,
-    "intake": 1.0,
-    "near_real_time": 10.0,
-}
-LIMITS = Limits(linger=timedelta(minutes=5), pick_up_within=timedelta(minutes=30), periods=PERIODS)
-ANTHROPIC = ("anthropic", "default")
-
-
-def ago(**span: float) -> datetime:
-    return NOW - timedelta(**span)
-
-
-def looks(**spans: timedelta) -> tuple[Round, ...]:
-    """Every worker has just looked, but for these."""
-    return tuple(
-        Round(
-            name=name,
-            period_s=period_s,
-            started_at=NOW - spans.get(name, timedelta(0)),
-            succeeded_at=NOW - spans.get(name, timedelta(0)),
-        )
-        for name, period_s in PERIODS.items()
-    )
-
-
-def a_batch(hours: float = 6, **fields: object) -> Batch:
-    """A batch at Anthropic that was looked at a minute ago and counts nothing yet."""
-    running = Batch(
-        submission_id="s-1",
-        provider="anthropic",
-        account="default",
-        model="claude-haiku-4-5",
-        state=SubmissionState.ACCEPTED,
-        jobs_count=50_000,
-        created_at=ago(hours=hours),
-        sent_at=ago(hours=hours),
-        accepted_at=ago(hours=hours),
-        provider_batch_id="msgbatch_1",
-        provider_status="in_progress",
-        provider_done=0,
-        observed_at=ago(minutes=1),
-        expires_at=ago(hours=hours - 24),
-        typical=timedelta(hours=7),
-    )
-    return replace(running, **fields)  # type: ignore[arg-type]  # a test names fields of a batch
-
-
-def a_queue(minutes: float, *, left_minutes: float | None = 1, **fields: object) -> Queue:
-    found = Queue(
-        tier=Tier.BATCH,
-        provider="anthropic",
-        account="default",
-        waiting_count=20,
-        oldest_at=ago(minutes=minutes),
-        left_at=ago(minutes=left_minutes) if left_minutes is not None else None,
-    )
-    return replace(found, **fields)  # type: ignore[arg-type]  # as above
-
-
-def judged(standing: Standing, now: datetime = NOW) -> Judgement:
-    return classify(standing, now, LIMITS)
-
-
-def names(standing: Standing, now: datetime = NOW) -> dict[str, str]:
-    return {str(one.name): str(one.severity) for one in judged(standing, now).verdict.findings}
+from tests.support.standings import (
+    LIMITS,
+    NOW,
+    a_batch,
+    a_queue,
+    ago,
+    judged,
+    looks,
+    names,
+)
 
 
 def test_a_healthy_batch_of_six_hours_is_nothing_to_know() -> None:
@@ -435,152 +364,6 @@ def test_people_read_spans_and_counts() -> None:
         spoken(timedelta(seconds=one)) for one in (0, 45, 65, 22_320, 172_800, -5)
     ]
     assert ["1 job", "2,000 jobs"] == [counted(1, "job"), counted(2000, "job")]
-
-
-MOMENTS = st.integers(0, 40 * 3600).map(lambda seconds: NOW - timedelta(seconds=seconds))
-MAYBE = st.none() | MOMENTS
-
-
-@st.composite
-def standings(draw: st.DrawFn) -> Standing:
-    """Anything that may be read."""
-    rounds = draw(
-        st.lists(
-            st.builds(
-                Round,
-                name=st.sampled_from(sorted(PERIODS)),
-                period_s=st.just(5.0),
-                started_at=MAYBE,
-                succeeded_at=MAYBE,
-                failed_at=MAYBE,
-                error=st.none() | st.just("OperationalError"),
-            ),
-            max_size=9,
-            unique_by=lambda one: one.name,
-        )
-    )
-    batches = draw(
-        st.lists(
-            st.builds(
-                a_batch,
-                st.floats(0.01, 40),
-                state=st.sampled_from(
-                    [
-                        SubmissionState.PLANNED,
-                        SubmissionState.SENDING,
-                        SubmissionState.UNKNOWN,
-                        SubmissionState.ACCEPTED,
-                        SubmissionState.COLLECTED,
-                    ]
-                ),
-                observed_at=MAYBE,
-                expires_at=MAYBE,
-                ended_at=MAYBE,
-                due_at=MAYBE,
-                unread_since=MAYBE,
-                typical=st.none() | st.just(timedelta(hours=2)),
-            ),
-            max_size=4,
-        )
-    )
-    queues = draw(
-        st.lists(
-            st.builds(
-                Queue,
-                tier=st.sampled_from([Tier.BATCH, Tier.NEAR_REAL_TIME]),
-                provider=st.sampled_from(["anthropic", "openai"]),
-                account=st.just("default"),
-                waiting_count=st.integers(1, 9),
-                oldest_at=MAYBE,
-                left_at=MAYBE,
-            ),
-            max_size=3,
-        )
-    )
-    unread = draw(
-        st.lists(
-            st.builds(
-                Unread,
-                consumer=st.just("report"),
-                workload=st.none(),
-                count=st.integers(1, 9),
-                oldest_at=MOMENTS,
-                expires_at=MOMENTS.map(lambda at: at + timedelta(hours=30)),
-            ),
-            max_size=2,
-        )
-    )
-    paused = draw(
-        st.lists(
-            st.builds(
-                Paused,
-                provider=st.just("anthropic"),
-                account=st.just("default"),
-                model=st.sampled_from(["", "claude-haiku-4-5"]),
-                paused_at=MOMENTS,
-                reason=st.none(),
-                by_person=st.booleans(),
-            ),
-            max_size=1,
-        )
-    )
-    return Standing(
-        rounds=tuple(rounds),
-        batches=tuple(batches),
-        queues=tuple(queues),
-        unread=tuple(unread),
-        paused=tuple(paused),
-        completion=Completion(
-            ready_count=draw(st.integers(0, 3)), oldest_at=draw(MAYBE), failing_count=0
-        ),
-        chords=Chords(full_count=1, oldest_full_at=draw(MAYBE)),
-        admission=Admission(unadmitted_count=draw(st.integers(0, 2)), oldest_at=draw(MAYBE)),
-    )
-
-
-@given(standings(), st.integers(0, 48 * 3600))
-def test_time_alone_mends_nothing(standing: Standing, later_s: int) -> None:
-    """
-    With nothing else changed, a later moment has at least as bad a verdict.
-    """
-    later = judged(standing, NOW + timedelta(seconds=later_s)).verdict.severity
-
-    assert judged(standing).verdict.severity.rank <= later.rank
-
-
-@given(standings())
-def test_the_verdict_is_that_of_the_worst_finding(standing: Standing) -> None:
-    """
-    Each finding has a sentence, a remedy and a severity that its name may have; the worst comes first.
-    """
-    found = judged(standing).verdict
-    ranks = [one.severity.rank for one in found.findings]
-
-    assert sorted(ranks, reverse=True) == ranks
-    assert max(ranks, default=0) == found.exit_code
-    for one in found.findings:
-        assert one.sentence
-        assert one.remedy
-        assert one.severity in SEVERITIES[one.name]
-
-
-@given(standings(), st.integers(0, 6 * 3600))
-def test_a_batch_that_is_looked_at_within_its_time_asks_nobody(
-    standing: Standing, age_s: int
-) -> None:
-    """
-    Whatever else is wrong, a batch of up to six hours that is followed is no reason for it.
-    """
-    healthy = a_batch(hours=age_s / 3600, submission_id="healthy", provider="openai")
-    alone = replace(standing, batches=())
-    with_it = replace(standing, batches=(healthy,))
-
-    before, after = judged(alone).verdict, judged(with_it).verdict
-
-    asked = {one.name for one in after.findings if one.severity is not Severity.INFO} - {
-        FindingName.COLLECTOR_SILENT
-    }
-    assert asked - {one.name for one in before.findings} == set()
 
 
 def test_every_finding_has_its_severities() -> None:
