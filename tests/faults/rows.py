@@ -25,8 +25,8 @@ from tests.faults.act import CREATE, DIRECT, LOOK_S, RESULTS, STATUS, Act
 from tests.road.callers import Caller
 from tests.road.conftest import HASTE, PROCESSES, books
 
-#: Jobs of a row that is about single calls.
-_CALLS: Final = 20
+#: Jobs of the other deployment, and requests of the batch that is made by hand: the two look alike.
+_OTHERS: Final = 20
 _UNDER_LOAD: Final = 30
 _UPLOADS: Final = {
     # Anthropic takes the body with the create.
@@ -167,10 +167,10 @@ def shared(act: Act) -> None:
         )
         caller.worker()
         for provider in PROVIDERS:
-            caller.start(f"publish.{provider}", "publish.py", "other", provider, str(_CALLS))
+            caller.start(f"publish.{provider}", "publish.py", "other", provider, str(_OTHERS))
         act.publish()
         done = poll_until(
-            lambda: len(caller.events("landed")) >= 2 * _CALLS and act.is_at_rest(),
+            lambda: len(caller.events("landed")) >= 2 * _OTHERS and act.is_at_rest(),
             within_s=120,
             every_s=LOOK_S,
         )
@@ -182,8 +182,8 @@ def shared(act: Act) -> None:
             act.trouble[provider] = f"somebody else's batch is {theirs['status']}"
         elif theirs["billed_lines"] != theirs["requests"]:
             act.trouble[provider] = "somebody else's batch was cut short"
-        elif not done or runs != 2 * _CALLS:
-            act.trouble[provider] = f"the other deployment: {runs} of {2 * _CALLS} links ran"
+        elif not done or runs != 2 * _OTHERS:
+            act.trouble[provider] = f"the other deployment: {runs} of {2 * _OTHERS} links ran"
     act.all_fired()
 
 
@@ -225,7 +225,7 @@ def _all_have_more(before: dict[str, int], now: dict[str, int]) -> bool:
 
 def _make_by_hand(stack: Stack, provider: str) -> str:
     """A batch as somebody makes one who has never heard of Unhurried; its id."""
-    ids = [f"note-{number}" for number in range(_CALLS)]
+    ids = [f"note-{number}" for number in range(_OTHERS)]
     if provider == "anthropic":
         turns = [{"role": "user", "content": "By hand."}]
         params = {"model": "claude-haiku-4-5", "max_tokens": 50, "messages": turns}
@@ -303,12 +303,12 @@ ROWS: Final[dict[str, Row]] = {
     "two deployments, one by hand": Row(shared),
     "create served late": Row(late_and_found),
     "create served too late": Row(late_and_fenced, providers=("openai",)),
-    "webhook refused once": Row(webhook_refused, shape="hook", jobs=_CALLS),
+    "webhook refused once": Row(webhook_refused, shape="hook"),
     "sync: reply lost": Row(
-        _simulated("reply_lost", DIRECT, method="POST"), shape="sync", jobs=_CALLS, failures=1
+        _simulated("reply_lost", DIRECT, method="POST"), shape="sync", failures=1
     ),
     "near-real-time: reply lost": Row(
-        _simulated("reply_lost", DIRECT, method="POST"), shape="raise", jobs=_CALLS, failures=1
+        _simulated("reply_lost", DIRECT, method="POST"), shape="raise", failures=1
     ),
     "near-real-time: killed in a call": Row(
         _killed("near_real_time", CALLS, Deed.HOLD), shape="raise", jobs=1, failures=1
