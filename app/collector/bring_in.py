@@ -135,29 +135,33 @@ class BringIn:
         try:
             with self._engine.begin() as connection:
                 if whose is Owner.OURS:
-                    searching.confirm(connection, submission)
-                else:
-                    self._disown(connection, submission, found)
+                    return searching.confirm(connection, submission)
+                moved = self._disown(connection, submission, found)
         except IntegrityError:
             # The one open create of the workspace is another's just now.
             self._retry_later(submission, "somebody else's batch; another create is open")
             return False
-        if whose is Owner.STRANGER:
+        if moved:
             tell(
                 "disowned",
                 warning=True,
                 submission_id=str(submission.id),
                 provider_batch_id=submission.provider_batch_id,
             )
-        return whose is Owner.OURS
+        return False
 
-    def _disown(self, connection: Connection, submission: Submission, found: Survey) -> None:
+    def _disown(self, connection: Connection, submission: Submission, found: Survey) -> bool:
         """It may be another submission's all the same: one that was given up before its batch came."""
         mark = mark_of(found.marks, deployment=self._deployment)
         named = sweeping.of_token(connection, mark.token) if isinstance(mark, Mark) else None
-        what = verdict(mark, deployment=self._deployment, submission=named.state if named else None)
+        what = verdict(
+            mark,
+            deployment=self._deployment,
+            submission=named.state if named else None,
+            on_trial=named is not None and named.is_on_trial,
+        )
         waits = what in (Verdict.ADOPT, Verdict.UNDER_WAY)
-        searching.disown(
+        return searching.disown(
             connection,
             submission,
             found=what,

@@ -71,12 +71,13 @@ class Collector:
     def _one(self, submission: Submission) -> bool:
         provider = self._providers.get((submission.provider, submission.account))
         with locks.only_one(self._engine, f"submission:{submission.id}") as mine:
-            if not mine or not self._still_open(submission):
+            current = self._still_open(submission) if mine else None
+            if current is None:
                 return False
-            if provider is None or submission.provider_batch_id is None:
-                self._later(submission, "no key is configured for this account", None)
+            if provider is None or current.provider_batch_id is None:
+                self._later(current, "no key is configured for this account", None)
                 return False
-            return self._act(submission, provider, self._ask(submission, provider))
+            return self._act(current, provider, self._ask(current, provider))
 
     def _ask(self, submission: Submission, provider: Provider) -> PollReply:
         """How the batch is; before, once, that it should end, where nobody wants anything of it any more.
@@ -102,10 +103,11 @@ class Collector:
             )
         return reply
 
-    def _still_open(self, submission: Submission) -> bool:
+    def _still_open(self, submission: Submission) -> Submission | None:
+        """As it is now: another batch may have been proven to be its own since it was due."""
         with self._engine.begin() as connection:
             current = submissions.find(connection, submission.id)
-        return current is not None and current.state is SubmissionState.ACCEPTED
+        return current if current and current.state is SubmissionState.ACCEPTED else None
 
     def _act(self, submission: Submission, provider: Provider, reply: PollReply) -> bool:
         match reply:

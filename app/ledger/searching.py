@@ -106,6 +106,32 @@ def adopt(
     )
 
 
+def entrust(
+    connection: Connection, submission: Submission, batch_id: str, *, proof: Proof, at: datetime
+) -> bool:
+    """Give a batch that is proven to be this submission's to it; whether it took it.
+
+    It does where it was never sent (as far as this ledger knows), is looked for, or has a batch on trial:
+    that one is let go, and looked at like any other that nobody knows.
+    """
+    if not submission.is_on_trial:
+        waiting = (*UNSENT, SubmissionState.UNKNOWN)
+        return adopt(connection, submission, batch_id, proof=proof, at=at, expected=waiting)
+    return submissions.advance(
+        connection,
+        submission.id,
+        expected=SubmissionState.ACCEPTED,
+        to=SubmissionState.ACCEPTED,
+        on_trial=submission.provider_batch_id,
+        provider_batch_id=batch_id,
+        proof=proof,
+        # What was tried of another's results says nothing about these.
+        downloads=0,
+        poll_at=at,
+        last_error=None,
+    )
+
+
 def disown(
     connection: Connection,
     submission: Submission,
@@ -126,6 +152,7 @@ def disown(
         submission.id,
         expected=SubmissionState.ACCEPTED,
         to=SubmissionState.UNKNOWN,
+        on_trial=submission.provider_batch_id,
         provider_batch_id=None,
         # What was tried of somebody else's results says nothing about ours.
         downloads=0,
@@ -135,19 +162,23 @@ def disown(
     batch_id = submission.provider_batch_id
     if not moved or batch_id is None:
         return moved
-    waiting = (*UNSENT, SubmissionState.UNKNOWN)
-    if owner is None or not adopt(
-        connection, owner, batch_id, proof=Proof.RESULTS, at=at, expected=waiting
-    ):
+    if owner is None or not entrust(connection, owner, batch_id, proof=Proof.RESULTS, at=at):
         ours = found is not Verdict.STRANGER
         reason = REASONS.get(found, REASONS[Verdict.SURPLUS])
         strays.note(connection, submission, batch_id, ours=ours, reason=reason, at=at)
     return moved
 
 
-def confirm(connection: Connection, submission: Submission) -> None:
-    """The results carry our ids."""
-    submissions.note(connection, submission.id, proof=Proof.RESULTS)
+def confirm(connection: Connection, submission: Submission) -> bool:
+    """The results carry our ids. Whether the batch was still on trial: another may have been proven since."""
+    return submissions.advance(
+        connection,
+        submission.id,
+        expected=SubmissionState.ACCEPTED,
+        to=SubmissionState.ACCEPTED,
+        on_trial=submission.provider_batch_id,
+        proof=Proof.RESULTS,
+    )
 
 
 def declare_absent(connection: Connection, submission: Submission, *, at: datetime) -> bool:

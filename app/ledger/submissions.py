@@ -42,6 +42,11 @@ class Submission:
     cancel_requested_at: datetime | None
     cancelled_at: datetime | None
 
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether its batch was adopted because nothing else could be it: its results have still to say."""
+        return self.state is SubmissionState.ACCEPTED and self.proof is None
+
 
 _OWN = (
     "id token pack_id attempt provider account workspace state sha256 file_id provider_batch_id "
@@ -124,16 +129,19 @@ def advance(
     *,
     expected: SubmissionState | tuple[SubmissionState, ...],
     to: SubmissionState,
+    on_trial: str | None = None,
     **fields: Any,
 ) -> bool:
-    """Move a submission if it is still where the decision was made; whether it moved."""
+    """Move a submission if it is still where the decision was made; whether it moved.
+
+    `on_trial` is a batch that it has to have still, and without a proof.
+    """
     states = expected if isinstance(expected, tuple) else (expected,)
-    moved = connection.execute(
-        update(schema.submission)
-        .where(schema.submission.c.id == submission_id)
-        .where(schema.submission.c.state.in_(states))
-        .values(state=to, **fields)
-    ).rowcount
+    table = schema.submission
+    where = [table.c.id == submission_id, table.c.state.in_(states)]
+    if on_trial is not None:
+        where += [table.c.provider_batch_id == on_trial, table.c.proof.is_(None)]
+    moved = connection.execute(update(table).where(*where).values(state=to, **fields)).rowcount
     if moved:
         connection.execute(
             text("""

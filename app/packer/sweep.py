@@ -22,7 +22,6 @@ from app.ledger.strays import Found
 from app.observe.log import tell
 from app.packer.interlock import Account, Interlock
 from app.packer.whose import Whose
-from app.policy.lifecycle import UNSENT
 from app.policy.names import Mark, deployment_tag
 from app.policy.searching import CLOCKS_APART, ListedBatch
 from app.policy.sweeping import REASONS, Unmarked, Verdict, held_because, mark_of, verdict
@@ -169,18 +168,14 @@ class Sweep:
             mark,
             deployment=self._deployment,
             submission=submission.state if submission else None,
+            on_trial=submission is not None and submission.is_on_trial,
         )
         match found:
             case Verdict.ADOPT:
                 assert submission is not None
                 proof = Proof.MARK if batch.mark is not None else Proof.RESULTS
-                searching.adopt(
-                    connection,
-                    submission,
-                    batch.provider_batch_id,
-                    proof=proof,
-                    at=now,
-                    expected=UNSENT,
+                searching.entrust(
+                    connection, submission, batch.provider_batch_id, proof=proof, at=now
                 )
             case Verdict.SURPLUS | Verdict.FORGOTTEN:
                 self._note(connection, account, batch, found, now)

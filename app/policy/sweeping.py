@@ -37,7 +37,7 @@ class Verdict(StrEnum):
     UNPROVEN = "unproven"
     #: Its submission waits for a reply or is looked for: that way it is found.
     UNDER_WAY = "under_way"
-    #: Its submission was never sent, as far as this ledger knows: the ledger was restored.
+    #: Its submission was never sent, as far as this ledger knows (it was restored), or has another's on trial.
     ADOPT = "adopt"
     #: Its submission has another batch, or was given up: cancelled, and booked.
     SURPLUS = "surplus"
@@ -60,9 +60,16 @@ def mark_of(marks: Collection[Mark], *, deployment: str) -> Mark | Unmarked:
 
 
 def verdict(
-    mark: Mark | Unmarked, *, deployment: str, submission: SubmissionState | None
+    mark: Mark | Unmarked,
+    *,
+    deployment: str,
+    submission: SubmissionState | None,
+    on_trial: bool = False,
 ) -> Verdict:
-    """What a batch is. `submission` is the state of the one that the mark names; None for no such."""
+    """What a batch is. `submission` is the state of the one that the mark names; None for no such.
+
+    `on_trial`: it has a batch already, which nothing proves to be its own. This one is.
+    """
     if mark is Unmarked.UNPROVEN:
         return Verdict.UNPROVEN
     if not isinstance(mark, Mark):
@@ -70,10 +77,10 @@ def verdict(
     if mark.deployment != deployment:
         # The create of a version, or under a name, that called this ledger otherwise may be looked for by its
         # token. Anything more is not done to it: a copy of this ledger, under its own name, has the tokens too.
-        return Verdict.UNDER_WAY if submission in _UNDER_WAY else Verdict.STRANGER
+        return Verdict.UNDER_WAY if on_trial or submission in _UNDER_WAY else Verdict.STRANGER
     if submission is None:
         return Verdict.FORGOTTEN
-    if submission in UNSENT:
+    if on_trial or submission in UNSENT:
         return Verdict.ADOPT
     return Verdict.UNDER_WAY if submission in _UNDER_WAY else Verdict.SURPLUS
 

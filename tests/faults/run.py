@@ -53,6 +53,8 @@ DIRECTED: Final = {
     "test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_out",
     "a late batch that another search reads": "tests/submitting/test_late_creates.py::"
     "test_a_late_batch_that_another_search_comes_across_is_booked",
+    "a stranger's batch on trial": "tests/submitting/test_on_trial.py",
+    "a body whose note was lost": "tests/completion/test_noted.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "a hostile result file": "tests/providers/test_lines.py",
