@@ -152,7 +152,7 @@ class Chords:
             case Need.NOTHING:
                 return False
             case Need.OVER:
-                self._over(one.group_id)
+                self._over(one.group_id, self._celery_end.body_ids(ticket))
                 return False
             case Need.FAILURE:
                 self._lose(one.group_id, ticket, fence)
@@ -192,15 +192,15 @@ class Chords:
     def _lose(self, group_id: str, ticket: ReadyTicket, fence: Fence) -> None:
         with once.watched(self._is_published, fence) as errbacks:
             self._celery_end.lose_chord(ticket, _LOST_PARTS)
-        gone = [*errbacks.task_ids, *self._celery_end.body_ids(ticket)]
-        with self._engine.begin() as connection:
-            redelivery.remember_published(connection, gone, at=ledger.now(connection))
-        self._over(group_id)
+        self._over(group_id, [*errbacks.task_ids, *self._celery_end.body_ids(ticket)])
         self._tell_lost(group_id, "foreign parts")
 
-    def _over(self, group_id: str) -> None:
+    def _over(self, group_id: str, gone: Sequence[str]) -> None:
+        """Leave a chord alone. What is `gone` goes out no more, though Redis should forget that it has."""
         with self._engine.begin() as connection:
-            chords.over(connection, [group_id], at=ledger.now(connection))
+            now = ledger.now(connection)
+            redelivery.remember_published(connection, gone, at=now)
+            chords.over(connection, [group_id], at=now)
 
     def _tell_lost(self, group_id: str, reason: str) -> None:
         tell("chord_lost", warning=True, group_id=group_id, reason=reason)

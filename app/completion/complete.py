@@ -114,6 +114,8 @@ class Completer:
             with once.watched(known, fence) as publications:
                 end = end_of(ticket)
                 self._tell(ticket, end, known)
+            if not is_first:
+                published += self._went_out_before(ticket)
         except OUTAGES as outage:
             self._postpone(ticket, outage, f"{type(outage).__name__}: {outage}")
             return None
@@ -125,6 +127,15 @@ class Completer:
         finally:
             published += publications.task_ids
         return end
+
+    def _went_out_before(self, ticket: ReadyTicket) -> list[str]:
+        """The body's tasks that Redis knows as pushed: whoever took the last step may not have lived to note it.
+
+        Celery does not take the step again, and a flush would leave nobody who remembers.
+        """
+        task_ids = self._celery_end.body_ids(ticket)
+        marks = [once.mark_of(self._key_prefix, one) for one in task_ids]
+        return [one for one, mark in zip(task_ids, marks, strict=True) if self._client.exists(mark)]
 
     def _tell(self, ticket: ReadyTicket, end: ends.End, known: Callable[[str], bool]) -> None:
         match end:

@@ -85,6 +85,11 @@ def carry(headers: Mapping[str, Any]) -> None:
     _TRACE.set(tracing.carried(headers))
 
 
+def mark_of(key_prefix: str, task_id: str) -> str:
+    """The key by which Redis remembers that a task of a canvas was pushed."""
+    return f"{key_prefix}unhurried:once:{task_id}"
+
+
 def noted_in(engine: Engine) -> Callable[[str], bool]:
     """Whether the ledger remembers that a task of a canvas went out."""
 
@@ -134,7 +139,7 @@ class OnceChannel(Channel):
                 _PUSH_ONCE,
                 3,
                 prefix + str(self._q_for_pri(queue, priority)),  # type: ignore[attr-defined]  # absent from the stubs
-                f"{prefix}unhurried:once:{task_id}",
+                mark_of(prefix, task_id),
                 fence.key,
                 dumps(message),
                 REDIS_LIFETIME_S,

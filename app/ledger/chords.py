@@ -72,13 +72,14 @@ def tell_again(
     """Make completed tickets of a chord ready once more, `limit` of them; how many. May be repeated."""
     return connection.execute(
         text("""
-            UPDATE ticket SET state = 'ready', ready_at = :at, generation = generation + 1,
-                              leased_until = NULL
-            WHERE id IN (
+            WITH told AS MATERIALIZED (
               SELECT id FROM ticket
               WHERE group_id = :group_id AND in_chord AND state = 'completed'
-              ORDER BY id DESC LIMIT :limit
+              ORDER BY id LIMIT :limit FOR UPDATE
             )
+            UPDATE ticket SET state = 'ready', ready_at = :at, generation = generation + 1,
+                              leased_until = NULL
+            FROM told WHERE ticket.id = told.id
         """),
         {"group_id": group_id, "at": at, "limit": limit},
     ).rowcount

@@ -104,8 +104,11 @@ def outdate_leased(connection: Connection, *, at: datetime) -> int:
     """
     return connection.execute(
         text("""
-            UPDATE ticket SET generation = generation + 1
-            WHERE state = 'ready' AND leased_until >= :at
+            WITH leased AS MATERIALIZED (
+              SELECT id FROM ticket WHERE state = 'ready' AND leased_until >= :at
+              ORDER BY id FOR UPDATE
+            )
+            UPDATE ticket SET generation = generation + 1 FROM leased WHERE ticket.id = leased.id
         """),
         {"at": at},
     ).rowcount
@@ -118,7 +121,7 @@ def remember_published(connection: Connection, task_ids: Collection[str], *, at:
             text("""
                 INSERT INTO published (task_id, at)
                 SELECT DISTINCT id, CAST(:at AS timestamptz)
-                FROM unnest(CAST(:ids AS text[])) AS m(id) ON CONFLICT DO NOTHING
+                FROM unnest(CAST(:ids AS text[])) AS m(id) ORDER BY id ON CONFLICT DO NOTHING
             """),
             {"ids": list(task_ids), "at": at},
         )
@@ -152,9 +155,13 @@ def tell_again(connection: Connection, ticket_ids: Sequence[int], *, at: datetim
     """Make completed tickets ready once more; how many there were. May be repeated."""
     return connection.execute(
         text("""
+            WITH told AS MATERIALIZED (
+              SELECT id FROM ticket WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'completed'
+              ORDER BY id FOR UPDATE
+            )
             UPDATE ticket SET state = 'ready', ready_at = :at, generation = generation + 1,
                               leased_until = NULL
-            WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'completed'
+            FROM told WHERE ticket.id = told.id
         """),
         {"ids": list(ticket_ids), "at": at},
     ).rowcount

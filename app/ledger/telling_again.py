@@ -232,9 +232,13 @@ def told(connection: Connection, done: Sequence[Due]) -> None:
     """These have been told; what was asked for anew meanwhile stays asked for."""
     connection.execute(
         text("""
-            UPDATE ticket SET again_due_at = NULL
-            FROM unnest(CAST(:ids AS bigint[]), CAST(:requests AS uuid[])) AS m(id, request)
-            WHERE ticket.id = m.id AND ticket.again_request = m.request
+            WITH told AS MATERIALIZED (
+              SELECT ticket.id FROM ticket
+              JOIN unnest(CAST(:ids AS bigint[]), CAST(:requests AS uuid[])) AS m(id, request)
+                ON ticket.id = m.id AND ticket.again_request = m.request
+              ORDER BY ticket.id FOR UPDATE OF ticket
+            )
+            UPDATE ticket SET again_due_at = NULL FROM told WHERE ticket.id = told.id
         """),
         {
             "ids": [one.found.ticket.id for one in done],

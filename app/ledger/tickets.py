@@ -218,6 +218,13 @@ def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: da
     """Close tickets by (id, generation): a ticket that was readied anew meanwhile stays ready."""
     connection.execute(
         text("""
+            -- Locked by id, as by whoever notes what was read of them: or each would wait for the other.
+            WITH told AS MATERIALIZED (
+              SELECT ticket.id FROM ticket
+              JOIN unnest(CAST(:ids AS bigint[]), CAST(:generations AS int[])) AS m(id, generation)
+                ON ticket.id = m.id AND ticket.generation = m.generation
+              WHERE ticket.state = 'ready' ORDER BY ticket.id FOR UPDATE OF ticket
+            )
             UPDATE ticket SET state = 'completed', completed_at = :at, leased_until = NULL,
                               last_error = NULL,
                               -- Of a job that failed there is no result that anybody could read, nor
@@ -227,8 +234,7 @@ def completed(connection: Connection, done: Sequence[tuple[int, int]], *, at: da
                                 WHERE job.id = ticket.job_id AND job.state = 'succeeded'
                                   AND job.content_pruned_at IS NULL
                               ) THEN awaited_by END
-            FROM unnest(CAST(:ids AS bigint[]), CAST(:generations AS int[])) AS m(id, generation)
-            WHERE ticket.id = m.id AND ticket.generation = m.generation AND ticket.state = 'ready'
+            FROM told WHERE ticket.id = told.id
         """),
         {
             "ids": [ticket_id for ticket_id, _ in done],
