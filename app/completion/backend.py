@@ -14,6 +14,7 @@ from celery.backends.redis import RedisBackend
 from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.completion import once
 from unhurried.contract import ERRBACK_HEADER, ERRBACK_TASK
 
 #: Redis, the broker or the ledger is away: whoever publishes asks the ledger first. Nothing is wrong with a chord.
@@ -79,7 +80,7 @@ class HomewardRedisBackend(RedisBackend):
     def _plain_client(self) -> Any:
         return self._create_client(**self.connparams)  # type: ignore[attr-defined]  # absent from the stubs
 
-    def on_chord_part_return(self, *args: Any, **kwargs: Any) -> None:
+    def on_chord_part_return(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """Count a part; the last one publishes the body. Raises an outage, after which it may be repeated.
 
         Celery takes whatever goes wrong there for the chord's failure, and throws away what is paid for.
@@ -87,7 +88,8 @@ class HomewardRedisBackend(RedisBackend):
         self._step.client, self._step.outage = _Careful(self._plain_client, self._step), None
         self._step.around = sys.exc_info()[1]
         try:
-            super().on_chord_part_return(*args, **kwargs)
+            with once.publishing_as(once.of_chord(str(request.group))):
+                super().on_chord_part_return(request, *args, **kwargs)
         finally:
             self._step.client, self._step.outage, self._step.around = None, None, None
 

@@ -6,7 +6,7 @@ SUCCESS and counts a chord's part once, and each task of a canvas is published o
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -18,13 +18,15 @@ from celery.exceptions import ChordError
 
 from app.completion import embedded, follows, once
 from app.completion.canvas import first_ids
+from app.completion.once import IsKnown
+from app.ledger.redelivery import Publication
 from app.ledger.tickets import ReadyTicket
 from unhurried.contract import REDIS_LIFETIME_S, STEP_HEADER
 from unhurried.errors import JobFailed
 from unhurried.following import step_ended
 
 
-def _nothing_is(_task_id: str) -> bool:
+def _nothing_is(_one: Publication) -> bool:
     return False
 
 
@@ -40,7 +42,7 @@ class CeleryEnd:
         ticket: ReadyTicket,
         value: dict[str, Any],
         *,
-        is_published: Callable[[str], bool] = _nothing_is,
+        is_published: IsKnown = _nothing_is,
     ) -> None:
         """Publish callbacks and the next chain step, store the result, count the chord part.
 
@@ -57,7 +59,7 @@ class CeleryEnd:
         ticket: ReadyTicket,
         error: JobFailed,
         *,
-        is_published: Callable[[str], bool] = _nothing_is,
+        is_published: IsKnown = _nothing_is,
     ) -> None:
         """Store the failure, count the chord part, fail the rest of the chain, call errbacks."""
         context = self._context(ticket, is_published)
@@ -76,7 +78,7 @@ class CeleryEnd:
         ticket: ReadyTicket,
         reason: str,
         *,
-        is_published: Callable[[str], bool] = _nothing_is,
+        is_published: IsKnown = _nothing_is,
     ) -> None:
         """Store REVOKED and count the chord part, as a worker does that is handed a revoked task.
 
@@ -114,25 +116,25 @@ class CeleryEnd:
     def lose_chord(self, ticket: ReadyTicket, reason: str) -> None:
         """Fail a chord's body and call its errbacks: what its other parts returned is gone."""
         context = self._context(ticket, _nothing_is)
-        with self._as_current(ticket, context):
+        with self._as_current(ticket, context), once.publishing_as(once.of_chord(context.group)):
             body = signature(context.chord, app=self._app)
             try:
                 raise ChordError(reason)  # noqa: TRY301 - Celery takes the traceback being handled
             except ChordError as lost:
                 self._backend.chord_error_from_stack(body, lost)
 
-    def body_ids(self, ticket: ReadyTicket) -> list[str]:
+    def body_of(self, ticket: ReadyTicket) -> list[Publication]:
         """The tasks that go out first of the body of the chord that this ticket is a part of."""
-        chord = self._context(ticket, _nothing_is).chord
-        return first_ids(chord) if chord else []
+        context = self._context(ticket, _nothing_is)
+        return _body(context.group, context.chord)
 
-    def _context(self, ticket: ReadyTicket, is_published: Callable[[str], bool]) -> Any:
+    def _context(self, ticket: ReadyTicket, is_published: IsKnown) -> Any:
         """The request Context that a worker would have had, canvas ids pinned."""
         headers, properties = json.loads(ticket.headers), json.loads(ticket.properties)
         args, kwargs, embed = embedded.decoded(ticket)
         pinned = embedded.pinned(embed, ticket)
-        body_ids = first_ids(pinned["chord"]) if pinned.get("chord") else []
-        if body_ids and all(is_published(one) for one in body_ids):
+        body = _body(headers.get("group"), pinned.get("chord"))
+        if body and all(is_published(one) for one in body):
             pinned["chord"] = None
         return Context(
             {**headers, **pinned},
@@ -152,7 +154,10 @@ class CeleryEnd:
         """Children that are published now belong to this task and its trace, as they would in a worker."""
         once.carry(json.loads(ticket.headers))
         try:
-            with self._on_the_stack(self._app.tasks.get(ticket.task_name), context):
+            with (
+                once.publishing_as(ticket.name),
+                self._on_the_stack(self._app.tasks.get(ticket.task_name), context),
+            ):
                 yield
         finally:
             once.carry({})
@@ -189,6 +194,13 @@ class CeleryEnd:
     def _publish(self, what: Any, value: dict[str, Any], **options: Any) -> None:
         amqp: Any = self._app.amqp
         amqp._retry_publish(what.apply_async, (value,), **options)  # noqa: SLF001 - Celery's tracer calls it so
+
+
+def _body(group_id: str | None, chord: Any) -> list[Publication]:
+    if not chord:
+        return []
+    publisher = once.of_chord(str(group_id))
+    return [Publication(publisher, task_id) for task_id in first_ids(chord)]
 
 
 def _common(context: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from app.completion.redis_mark import Fence, RedisMark
 from app.ledger import chords, redelivery, tickets
 from app.ledger import engine as ledger
 from app.ledger.chords import Chord
+from app.ledger.redelivery import Publication
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
 from app.policy.chords import Counted, Need, need
@@ -111,26 +112,26 @@ class Chords:
         """A ticket of a chord, what Redis says of it, and whether the ledger knows its body as published."""
         with self._engine.begin() as connection:
             ticket = tickets.with_canvas(connection, one.ticket_id)
-            body_ids = self._body_ids(ticket) if ticket is not None else []
-            published = _all_published(connection, body_ids)
+            body = self._body_of(ticket) if ticket is not None else []
+            published = _all_published(connection, body)
         if ticket is None:
             return None
-        return ticket, self._counted(one.group_id, body_ids), published
+        return ticket, self._counted(one.group_id, body), published
 
-    def _body_ids(self, ticket: ReadyTicket) -> Sequence[str]:
+    def _body_of(self, ticket: ReadyTicket) -> Sequence[Publication]:
         try:
-            return self._celery_end.body_ids(ticket)
+            return self._celery_end.body_of(ticket)
         except _UNREADABLE:
             return []
 
-    def _counted(self, group_id: str, body_ids: Sequence[str]) -> Counted:
+    def _counted(self, group_id: str, body: Sequence[Publication]) -> Counted:
         size, more, parts, claim = (
             self._backend.get_key_for_group(group_id, suffix) for suffix in (".s", ".t", ".j", ".c")
         )
         with self._client.pipeline(transaction=True) as pipe:
             pipe.mget([size, more, claim])
             pipe.zcard(parts)
-            pipe.exists(*[self._backend.get_key_for_task(one) for one in body_ids] or [size])
+            pipe.exists(*[self._backend.get_key_for_task(one.task_id) for one in body] or [size])
             (found, added, holder), there, states = pipe.execute(raise_on_error=False)
         if not isinstance(there, int):
             # Counted in a list: the caller's `result_chord_ordered` is not ours, and neither is the chord.
@@ -139,7 +140,7 @@ class Chords:
             size=int(found) + int(added or 0) if found is not None else None,
             parts=int(there),
             claimed=holder not in (None, b"done"),
-            body_known=holder == b"done" or bool(body_ids and states),
+            body_known=holder == b"done" or bool(body and states),
         )
 
     def _mend(self, one: Chord, look: tuple[ReadyTicket, Counted, bool], fence: Fence) -> bool:
@@ -152,7 +153,7 @@ class Chords:
             case Need.NOTHING:
                 return False
             case Need.OVER:
-                self._over(one.group_id, self._celery_end.body_ids(ticket))
+                self._over(one.group_id, self._celery_end.body_of(ticket))
                 return False
             case Need.FAILURE:
                 self._lose(one.group_id, ticket, fence)
@@ -171,8 +172,8 @@ class Chords:
     def _restore(self, one: Chord, fence: Fence) -> bool:
         with self._engine.begin() as connection:
             ticket = tickets.with_canvas(connection, one.ticket_id)
-            body_ids = self._celery_end.body_ids(ticket) if ticket is not None else []
-            if ticket is None or not body_ids or _all_published(connection, body_ids):
+            body = self._celery_end.body_of(ticket) if ticket is not None else []
+            if ticket is None or not body or _all_published(connection, body):
                 return False
         if not one.standing.is_ours and not self._has_size(one.group_id):
             self._lose(one.group_id, ticket, fence)
@@ -192,10 +193,10 @@ class Chords:
     def _lose(self, group_id: str, ticket: ReadyTicket, fence: Fence) -> None:
         with once.watched(self._is_published, fence) as errbacks:
             self._celery_end.lose_chord(ticket, _LOST_PARTS)
-        self._over(group_id, [*errbacks.task_ids, *self._celery_end.body_ids(ticket)])
+        self._over(group_id, [*errbacks.made, *self._celery_end.body_of(ticket)])
         self._tell_lost(group_id, "foreign parts")
 
-    def _over(self, group_id: str, gone: Sequence[str]) -> None:
+    def _over(self, group_id: str, gone: Sequence[Publication]) -> None:
         """Leave a chord alone. What is `gone` goes out no more, though Redis should forget that it has."""
         with self._engine.begin() as connection:
             now = ledger.now(connection)
@@ -206,5 +207,5 @@ class Chords:
         tell("chord_lost", warning=True, group_id=group_id, reason=reason)
 
 
-def _all_published(connection: Any, body_ids: Sequence[str]) -> bool:
-    return bool(body_ids) and all(redelivery.is_published(connection, one) for one in body_ids)
+def _all_published(connection: Any, body: Sequence[Publication]) -> bool:
+    return bool(body) and all(redelivery.is_published(connection, one) for one in body)

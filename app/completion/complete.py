@@ -16,6 +16,7 @@ from app.completion.redis_mark import Fence, RedisMark
 from app.completion.telling import Ended
 from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
+from app.ledger.redelivery import Publication
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
 from app.observe.quiet import described
@@ -87,7 +88,7 @@ class Completer:
             return tickets.claim(connection, at=now, lease=self._lease.span, limit=_PORTION)
 
     def _deliver(self, taken: list[ReadyTicket], fence: Fence) -> int:
-        published: list[str] = []
+        published: list[Publication] = []
         ended = [
             Ended(ticket=one, end=end)
             for one in taken
@@ -105,7 +106,9 @@ class Completer:
             watch(ended)
         return len(done)
 
-    def _one(self, ticket: ReadyTicket, fence: Fence, published: list[str]) -> ends.End | None:
+    def _one(
+        self, ticket: ReadyTicket, fence: Fence, published: list[Publication]
+    ) -> ends.End | None:
         """How the ticket ended, once Celery knows it; adds what was published for it."""
         # Taken for the first time, nothing of its canvas can have gone out but by Redis's own mark.
         is_first = ticket.generation == 1 and ticket.attempts == 1
@@ -125,19 +128,18 @@ class Completer:
             self._postpone(ticket, error, f"cannot be completed: {type(error).__name__}: {error}")
             return None
         finally:
-            published += publications.task_ids
+            published += publications.made
         return end
 
-    def _went_out_before(self, ticket: ReadyTicket) -> list[str]:
+    def _went_out_before(self, ticket: ReadyTicket) -> list[Publication]:
         """The body's tasks that Redis knows as pushed: whoever took the last step may not have lived to note it.
 
         Celery does not take the step again, and a flush would leave nobody who remembers.
         """
-        task_ids = self._celery_end.body_ids(ticket)
-        marks = [once.mark_of(self._key_prefix, one) for one in task_ids]
-        return [one for one, mark in zip(task_ids, marks, strict=True) if self._client.exists(mark)]
+        body = self._celery_end.body_of(ticket)
+        return [one for one in body if once.is_pushed(self._client, self._key_prefix, one)]
 
-    def _tell(self, ticket: ReadyTicket, end: ends.End, known: Callable[[str], bool]) -> None:
+    def _tell(self, ticket: ReadyTicket, end: ends.End, known: once.IsKnown) -> None:
         match end:
             case Value():
                 store_long_output(self._client, self._key_prefix, end)
@@ -158,7 +160,7 @@ class Completer:
         tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=described(error))
 
 
-def _nothing_is(_task_id: str) -> bool:
+def _nothing_is(_one: Publication) -> bool:
     return False
 
 

@@ -32,7 +32,7 @@ def pinned(embed: dict[str, Any], ticket: ReadyTicket) -> dict[str, Any]:
         follow = embed.get(name)
         if follow:
             found[name] = [
-                pin(one, seed=f"{ticket.id}/{name}{index}", home_queue=home_queue)
+                pin(one, seed=f"{ticket.name}/{name}{index}", home_queue=home_queue)
                 for index, one in enumerate(follow)
             ]
     if embed.get("chord"):

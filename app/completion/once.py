@@ -1,9 +1,12 @@
-"""A Redis transport that delivers each task id of a canvas once, however often it is published.
+"""A Redis transport that delivers each task of a canvas once, however often its publisher publishes it.
 
 Plain Celery fires a chord's body twice when the process dies between publishing it and cleaning up,
-and its successor completes the last part again. Here the list push and the mark "this task id was
-published" are one script: the second push does nothing. The service's own wake-ups are let through
+and its successor completes the last part again. Here the list push and the mark "this one published this
+task" are one script: the second push does nothing. The service's own wake-ups are let through
 unmarked, since losing or repeating one is harmless.
+
+A publisher is the ticket whose end is told, or the chord whose last step is taken. The task's id alone would
+not do: of a chain that is applied twice, Celery gives the last task the same id both times.
 
 Named by URL scheme (`once+...` would be stripped by kombu, so `unhurried-redis://`).
 """
@@ -22,7 +25,7 @@ from sqlalchemy import Engine
 
 from app.completion.redis_mark import Fence
 from app.ledger import redelivery
-from app.ledger.redelivery import Mark
+from app.ledger.redelivery import Mark, Publication
 from app.observe.quiet import summary
 from app.policy import tracing
 from unhurried.contract import REDIS_LIFETIME_S
@@ -46,13 +49,21 @@ if ARGV[3] ~= '' then
   local said = ARGV[4] ~= '' and redis.pcall('INFO', 'replication')
   if type(said) == 'string' and said:match('master_replid:(%w+)') ~= ARGV[4] then return -1 end
 end
-if redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2]) then
+local mark, holder = KEYS[2], redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[5] and holder ~= '1' then
+  mark = KEYS[4]
+end
+if redis.call('SET', mark, ARGV[5], 'NX', 'EX', ARGV[2]) then
   redis.call('LPUSH', KEYS[1], ARGV[1])
   return 1
 end
 return 0
 """
 _FORGOTTEN: Final = -1
+#: What an earlier version, which asked for the task's id alone, left as the mark.
+_ANYBODY: Final = "1"
+
+IsKnown = Callable[[Publication], bool]
 
 
 class RedisForgotError(redis.RedisError):
@@ -68,13 +79,15 @@ class Publications:
     """Task ids of a canvas that went out while they were watched."""
 
     #: Whether the ledger remembers one from before; Redis may have forgotten its mark.
-    is_known: Callable[[str], bool]
+    is_known: IsKnown
     fence: Fence
-    task_ids: list[str] = field(default_factory=list)
+    made: list[Publication] = field(default_factory=list)
 
 
 _WATCHED: ContextVar[Publications | None] = ContextVar("publications", default=None)
 
+#: Who publishes in this thread; None outside of completion, where it is the task under way.
+_PUBLISHER: ContextVar[str | None] = ContextVar("publisher", default=None)
 
 #: The trace that what this thread publishes belongs to.
 _TRACE: ContextVar[Mapping[str, str]] = ContextVar("trace", default={})  # noqa: B039 - never written to
@@ -85,23 +98,48 @@ def carry(headers: Mapping[str, Any]) -> None:
     _TRACE.set(tracing.carried(headers))
 
 
-def mark_of(key_prefix: str, task_id: str) -> str:
-    """The key by which Redis remembers that a task of a canvas was pushed."""
-    return f"{key_prefix}unhurried:once:{task_id}"
+def of_chord(group_id: str) -> str:
+    """The publisher of what follows a chord, whichever of its parts ends last."""
+    return f"chord/{group_id}"
 
 
-def noted_in(engine: Engine) -> Callable[[str], bool]:
+@contextmanager
+def publishing_as(publisher: str) -> Iterator[None]:
+    """Let what this thread publishes be this one's."""
+    token = _PUBLISHER.set(publisher)
+    try:
+        yield
+    finally:
+        _PUBLISHER.reset(token)
+
+
+def noted_in(engine: Engine) -> IsKnown:
     """Whether the ledger remembers that a task of a canvas went out."""
 
-    def is_known(task_id: str) -> bool:
+    def is_known(one: Publication) -> bool:
         with engine.begin() as connection:
-            return redelivery.is_published(connection, task_id)
+            return redelivery.is_published(connection, one)
 
     return is_known
 
 
+def is_pushed(client: Any, key_prefix: str, one: Publication) -> bool:
+    """Whether Redis remembers that a task of a canvas went out."""
+    mark, own = _marks(key_prefix, one)
+    holder = client.get(mark)
+    if holder is None:
+        return False
+    return holder.decode() in (_ANYBODY, one.publisher) or bool(client.exists(own))
+
+
+def _marks(key_prefix: str, one: Publication) -> tuple[str, str]:
+    """Where its mark is: the task's own, or what another publisher of the same task finds beside it."""
+    mark = f"{key_prefix}unhurried:once:{one.task_id}"
+    return mark, f"{mark} {one.publisher}"
+
+
 @contextmanager
-def watched(is_known: Callable[[str], bool], fence: Fence) -> Iterator[Publications]:
+def watched(is_known: IsKnown, fence: Fence) -> Iterator[Publications]:
     """Collect what this thread publishes, and hold back what `is_known`.
 
     The `fence` is taken before the ledger is asked what to publish. What was published before that, the
@@ -126,30 +164,39 @@ class OnceChannel(Channel):
             super()._put(queue, message, **options)
             return
         publications = _WATCHED.get()
-        if publications is not None and publications.is_known(task_id):
+        published = Publication(publisher=_publisher(message["headers"]), task_id=task_id)
+        if publications is not None and publications.is_known(published):
             return
         _hide_arguments(message["headers"])
         message["headers"].update(tracing.goes_on(message["headers"], _TRACE.get()))
         priority = self._get_message_priority(message, reverse=False)
         prefix = self.global_keyprefix
         fence = publications.fence if publications is not None else _ANYWHERE
+        mark, own = _marks(prefix, published)
         with self.conn_or_acquire() as client:
             pushed = client.execute_command(
                 "EVAL",
                 _PUSH_ONCE,
-                3,
+                4,
                 prefix + str(self._q_for_pri(queue, priority)),  # type: ignore[attr-defined]  # absent from the stubs
-                mark_of(prefix, task_id),
+                mark,
                 fence.key,
+                own,
                 dumps(message),
                 REDIS_LIFETIME_S,
                 fence.mark.value,
                 fence.mark.replication_id or "",
+                published.publisher,
             )
         if pushed == _FORGOTTEN:
             raise RedisForgotError("Redis has forgotten since this was begun; it is begun anew")
         if publications is not None:
-            publications.task_ids.append(task_id)
+            publications.made.append(published)
+
+
+def _publisher(headers: Mapping[str, Any]) -> str:
+    """Whoever was named; else the task under way, which Celery names in what it publishes."""
+    return _PUBLISHER.get() or str(headers.get("parent_id") or "")
 
 
 def _hide_arguments(headers: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from app.completion.restore import Restorer
 from app.completion.stored import ignores_result
 from app.ledger import engine as ledger
 from app.ledger import redelivery, telling_again
+from app.ledger.redelivery import Publication
 from app.ledger.telling_again import Due, Following
 from app.ledger.tickets import ReadyTicket
 from app.observe.log import tell
@@ -104,9 +105,9 @@ class TellingAgain:
             tell("redelivered", tickets_count=count)
         return count
 
-    def _tell(self, due: list[Due], fence: Fence) -> tuple[list[Due], list[str]]:
+    def _tell(self, due: list[Due], fence: Fence) -> tuple[list[Due], list[Publication]]:
         done: list[Due] = []
-        published: list[str] = []
+        published: list[Publication] = []
         for one in due:
             with once.watched(self._is_published, fence) as publications:
                 try:
@@ -115,7 +116,7 @@ class TellingAgain:
                     _tell_postponed(outage)
                     return done, published
                 finally:
-                    published += publications.task_ids
+                    published += publications.made
             done.append(one)
         return done, published
 

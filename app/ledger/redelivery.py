@@ -6,6 +6,28 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+_PUBLICATIONS = "unnest(CAST(:ids AS text[]), CAST(:publishers AS text[])) AS m(task_id, publisher)"
+_REMEMBER = text(f"""
+    INSERT INTO published (task_id, publisher, at)
+    SELECT task_id, min(publisher), CAST(:at AS timestamptz) FROM {_PUBLICATIONS}
+    GROUP BY task_id ORDER BY task_id ON CONFLICT DO NOTHING
+""")  # noqa: S608 - a constant of this module
+#: A second publisher of the same task has its name after the task's.
+_REMEMBER_BESIDE = text(f"""
+    INSERT INTO published (task_id, publisher, at)
+    SELECT DISTINCT m.task_id || ' ' || m.publisher, m.publisher, CAST(:at AS timestamptz)
+    FROM {_PUBLICATIONS} JOIN published ON published.task_id = m.task_id
+    WHERE published.publisher <> m.publisher ORDER BY 1 ON CONFLICT DO NOTHING
+""")  # noqa: S608 - as above
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A task of a canvas, and who published it: a ticket, or a chord for its body."""
+
+    publisher: str
+    task_id: str
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
@@ -114,25 +136,33 @@ def outdate_leased(connection: Connection, *, at: datetime) -> int:
     ).rowcount
 
 
-def remember_published(connection: Connection, task_ids: Collection[str], *, at: datetime) -> None:
+def remember_published(
+    connection: Connection, published: Collection[Publication], *, at: datetime
+) -> None:
     """Never publish these again, whatever Redis forgets. May be repeated."""
-    if task_ids:
-        connection.execute(
-            text("""
-                INSERT INTO published (task_id, at)
-                SELECT DISTINCT id, CAST(:at AS timestamptz)
-                FROM unnest(CAST(:ids AS text[])) AS m(id) ORDER BY id ON CONFLICT DO NOTHING
-            """),
-            {"ids": list(task_ids), "at": at},
-        )
+    if not published:
+        return
+    known = {
+        "ids": [one.task_id for one in published],
+        "publishers": [one.publisher for one in published],
+        "at": at,
+    }
+    for statement in (_REMEMBER, _REMEMBER_BESIDE):
+        connection.execute(statement, known)
 
 
-def is_published(connection: Connection, task_id: str) -> bool:
-    """Whether a task of a canvas has gone out."""
-    found = connection.execute(
-        text("SELECT 1 FROM published WHERE task_id = :id"), {"id": task_id}
-    ).scalar_one_or_none()
-    return found is not None
+def is_published(connection: Connection, one: Publication) -> bool:
+    """Whether a task of a canvas has gone out; by whom, an earlier version did not note."""
+    found: bool = connection.execute(
+        text("""
+            SELECT EXISTS (
+              SELECT FROM published
+              WHERE task_id = :id AND (publisher IS NULL OR publisher = :publisher)
+                 OR task_id = :id || ' ' || :publisher)
+        """),
+        {"id": one.task_id, "publisher": one.publisher},
+    ).scalar_one()
+    return found
 
 
 def told(

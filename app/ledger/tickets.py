@@ -33,6 +33,8 @@ class ReadyTicket:
     id: int
     task_id: str
     task_name: str
+    #: With the task's id, what tells it from every other ticket, in any copy of the ledger.
+    context_digest: bytes
     generation: int
     attempts: int
     headers: bytes
@@ -49,6 +51,11 @@ class ReadyTicket:
     ready_at: datetime | None = None
     #: Told only of tickets that are taken to be completed, and that have a job.
     course: Course | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called wherever its number would not do: a restored ledger gives numbers anew."""
+        return f"{self.task_id}/{bytes(self.context_digest).hex()[:16]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,7 +121,8 @@ def complete_ours(url: str, client: redis.Redis) -> None:
             **{
                 name: getattr(message, name)
                 for name in (
-                    "task_id task_name headers properties body content_type content_encoding".split()
+                    "task_id task_name context_digest headers properties body content_type "
+                    "content_encoding".split()
                 )
             },
         )

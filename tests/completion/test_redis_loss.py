@@ -17,6 +17,7 @@ from app.completion.redis_loss import RedisLoss
 from app.intake.unadmitted import Unadmitted
 from app.ledger import engine as ledger
 from app.ledger import redelivery, tickets
+from app.ledger.redelivery import Publication
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from tests.client.apps import calling
 from tests.completion.chorded import answer_all, ask, bodies, finish, publish, theirs
@@ -293,8 +294,9 @@ def test_a_link_that_went_out_before_a_flush_stays_out(service: Service) -> None
     answer_all(service)
     with service.engine.begin() as connection:
         now = ledger.now(connection)
-        tickets.claim(connection, at=now, lease=timedelta(0), limit=1)
-        redelivery.remember_published(connection, ["linked"], at=now)
+        (taken,) = tickets.claim(connection, at=now, lease=timedelta(0), limit=1)
+        linked = Publication(publisher=taken.name, task_id="linked")
+        redelivery.remember_published(connection, [linked], at=now)
     service.client.flushall()
     service.completer.run()
 

@@ -11,6 +11,7 @@ from app.ledger import engine as ledger
 from app.ledger import pick_ups, redelivery
 from app.ledger.admission import Admission
 from app.ledger.notifications import Due
+from app.ledger.redelivery import Publication
 from app.policy.awaiting import Follower
 from tests.ledger.awaited import (
     PAGE,
@@ -122,7 +123,9 @@ def test_a_chord_counts_from_its_body(engine: Engine) -> None:
     job_ids = answered(engine, a_call("part-1", **part), a_call("part-2", **part))
     assert {} == unread(engine)
     with engine.begin() as connection:
-        redelivery.remember_published(connection, ["body-1"], at=ledger.now(connection))
+        redelivery.remember_published(
+            connection, [Publication("chord/g", "body-1")], at=ledger.now(connection)
+        )
     assert {"tasks.body": 2} == unread(engine)
 
     note(engine, by=REPORT, result_ids=results_of(engine, job_ids))
@@ -188,7 +191,9 @@ def test_a_webhook_as_a_chords_body_takes_the_whole_header(engine: Engine) -> No
     # Stands for the webhook's own task.
     admit(engine, [a_call("hook-1")])
     with engine.begin() as connection:
-        redelivery.remember_published(connection, ["hook-1"], at=ledger.now(connection))
+        redelivery.remember_published(
+            connection, [Publication("chord/g", "hook-1")], at=ledger.now(connection)
+        )
         ticket_id = connection.execute(
             text("SELECT id FROM ticket WHERE task_id = 'hook-1'")
         ).scalar_one()

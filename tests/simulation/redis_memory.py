@@ -230,14 +230,20 @@ class RedisMemory:
         return 1
 
     def _push_once(self, keys: list[str], arguments: Any) -> int:
-        (_, mark, epoch), (message, expires, known, replication_id) = keys, arguments
+        (_, mark, epoch, own), (message, expires, known, replication_id, publisher) = (
+            keys,
+            arguments,
+        )
         if known and self._get(epoch) != known:
             return -1
         if replication_id and replication_id != self._replication_id:
             return -1
+        holder = self._get(mark)
+        if holder is not None and _text(holder) != publisher:
+            mark = own
         if self._get(mark) is not None:
             return 0
-        self._put(mark, "1", expires)
+        self._put(mark, publisher, expires)
         self._on_push(json.loads(_text(message)))
         return 1
 

@@ -124,11 +124,14 @@ chord = Table(
     Index("ix_chord_open", "group_id", postgresql_where=text("over_at IS NULL")),
 )
 
-#: Tasks of a canvas that completion has published: should Redis forget, none of them goes out again.
+#: Tasks of a canvas that completion has published: should Redis forget, none of them goes out again. Of a task
+#: that another publishes under the same id, the id and the other's name.
 published = Table(
     "published",
     metadata,
     Column("task_id", Text, primary_key=True),
+    #: The ticket, or the chord for its body; None where an earlier version published it.
+    Column("publisher", Text),
     at("at", nullable=False),
 )
 
