@@ -29,7 +29,7 @@ RUN /opt/unhurried/bin/python -m compileall -q .
 ENV PATH=/opt/unhurried/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     UNHURRIED_RUN_DIRECTORY=/var/lib/unhurried
-# Spool files and beat's schedule.
+# Spool files.
 VOLUME /var/lib/unhurried
 USER unhurried
 CMD ["python", "-m", "tasks.intake"]

@@ -17,6 +17,8 @@ from unhurried.readers import REPLY_LIFETIME_S, reply_key
 _ACCEPTED: Final = ("json", "application/json")
 #: Tasks that no caller registers: ours, and Celery's own.
 _NOT_CALLERS: Final = ("unhurried.", "celery.")
+#: Celery's own that call another task: the one in their argument `task`.
+_CALL_ANOTHER: Final = ("celery.map", "celery.starmap", "celery.chunks")
 #: A canvas nested deeper than this is a mistake; Celery itself recurses on it.
 _DEPTH_MAX: Final = 50
 
@@ -63,7 +65,8 @@ def _names(signature: Any, depth: int) -> Iterator[str]:
         yield task
     kwargs = signature.get("kwargs") or {}
     options = signature.get("options") or {}
-    for one in (kwargs.get("body"), options.get("chord")):
+    called = kwargs.get("task") if task in _CALL_ANOTHER else None
+    for one in (called, kwargs.get("body"), options.get("chord")):
         yield from _names(one, depth + 1)
     for several in (
         kwargs.get("tasks"),

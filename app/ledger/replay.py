@@ -11,6 +11,23 @@ _JOB: Final = [name for name in JobEnd.__dataclass_fields__ if name != "job_id"]
 #: Results that one transaction numbers.
 NUMBERED_MAX: Final = 10_000
 
+_NUMBER: Final = text("""
+    WITH settled AS MATERIALIZED (
+      SELECT id, row_number() OVER (ORDER BY settled_at, id) AS place FROM job
+      WHERE tenant = :tenant AND workload = :workload AND replay_number IS NULL
+        AND state IN ('succeeded', 'failed', 'expired', 'cancelled')
+      ORDER BY settled_at, id LIMIT :limit
+    ), counted AS (
+      SELECT count(*) AS jobs FROM settled
+    ), reserved AS MATERIALIZED (
+      SELECT jobs, setval('job_replay_number', jobs + greatest(
+        last_value, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)
+      )) AS last FROM job_replay_number, counted WHERE jobs > 0
+    )
+    UPDATE job SET replay_number = reserved.last - reserved.jobs + settled.place
+    FROM settled, reserved WHERE job.id = settled.id
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
@@ -26,20 +43,15 @@ def number(connection: Connection, *, tenant: str, workload: str) -> int:
     One transaction at a time does so, whatever the workload: the lock is held until its commit. So nothing
     ever becomes visible below a number that somebody has seen; a sequence, or the time of settling, taken
     in the settling transactions themselves could not promise that, since they commit in any order.
+
+    A number is what the ledger's clock says, in microseconds since 1970, or one more than the last where that
+    is more. The sequence alone would not do: it goes back with a ledger that is restored from a backup, under
+    cursors that consumers have. The clock alone would not either: it may be set back. Earlier versions count
+    on in the sequence, and may run beside this one.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('unhurried.replay'))"))
     return connection.execute(
-        text("""
-            UPDATE job SET replay_number = m.number FROM (
-              SELECT id, nextval('job_replay_number') AS number FROM (
-                SELECT id FROM job
-                WHERE tenant = :tenant AND workload = :workload AND replay_number IS NULL
-                  AND state IN ('succeeded', 'failed', 'expired', 'cancelled')
-                ORDER BY settled_at, id LIMIT :limit
-              ) AS settled
-            ) AS m WHERE job.id = m.id
-        """),
-        {"tenant": tenant, "workload": workload, "limit": NUMBERED_MAX},
+        _NUMBER, {"tenant": tenant, "workload": workload, "limit": NUMBERED_MAX}
     ).rowcount
 
 

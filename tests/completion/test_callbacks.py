@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from celery import chain, chord, group
+from celery.canvas import chunks, xmap, xstarmap
 
 from app.completion.callbacks import Callbacks
 from tests.client.apps import calling
@@ -26,6 +27,17 @@ def publish(app: Any) -> None:
     chord([ask(3), ask(4)])(chain(step("shop.body"), step("shop.after")))
 
 
+def publish_maps(app: Any) -> None:
+    """A task for each of many: as a next step, in a link, in a body, and chunks as a group."""
+    step = app.signature
+    chain(ask(1), xmap(step("shop.each"), [1, 2], app=app)).apply_async()
+    ask(2).apply_async(link=xstarmap(step("shop.pair"), [(1, 2)], app=app))
+    chunked = chunks(step("shop.chunk"), [(1, 2)], 1, app=app)
+    chord([ask(3), ask(4)])(chain(step("shop.body"), chunked))
+    chain(ask(5), chunks(step("shop.part"), [(1,), (2,)], 1, app=app).group()).apply_async()
+
+
+MAPPED = {"each", "pair", "chunk", "part"}
 NAMES = {"linked", "failed", "next", "one", "two", "body", "after"}
 
 
@@ -43,6 +55,20 @@ def test_every_task_that_will_be_called_is_named(service: Service) -> None:
     assert {f"shop.{name}" for name in NAMES} == set(found)
     assert 2 == found["shop.body"]
     assert service.client.get(reply_key("after"))
+
+
+def test_a_task_that_is_called_for_each_of_many_is_named(service: Service) -> None:
+    """
+    `map`, `starmap` and `chunks` hold it inside; what a caller's own task is given under that name is none.
+    """
+    callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
+    with calling(str(service.app.conf.broker_read_url)) as app:
+        publish_maps(app)
+        ask(6).apply_async(link=app.signature("shop.log", kwargs={"task": {"task": "shop.data"}}))
+        service.pump.run_once()
+        found = callbacks.run("maps")
+
+    assert {f"shop.{name}" for name in MAPPED | {"body", "log"}} == set(found)
 
 
 def test_an_app_that_is_none_is_exit_code_2(

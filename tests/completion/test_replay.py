@@ -3,16 +3,19 @@
 import json
 import threading
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.completion.replay import Replay
+from app.ledger import engine as ledger
 from app.ledger import replay as pages
 from tests.client.apps import calling
 from tests.completion.conftest import Service
+from tests.support import databases
 from tests.support.answering import admit, answer, fail
 from tests.support.factories import an_admission
 from unhurried import messages
@@ -21,6 +24,15 @@ from unhurried.errors import CallError, ServiceUnavailable
 from unhurried.readers import REPLAY_RESULTS_MAX, REPLAY_TASK, ReplayQuery
 
 NOTES = {"workload": "notes"}
+#: How results were numbered before their numbers were moments.
+AS_BEFORE = """
+    UPDATE job SET replay_number = m.number FROM (
+      SELECT id, nextval('job_replay_number') AS number FROM (
+        SELECT id FROM job WHERE replay_number IS NULL AND state = 'succeeded'
+        ORDER BY settled_at, id
+      ) AS settled
+    ) AS m WHERE job.id = m.id
+"""
 
 
 @contextmanager
@@ -52,6 +64,31 @@ def served(service: Service, *, asked: list[int] | None = None) -> Iterator[Any]
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def over(service: Service, backup_url: str) -> Iterator[Service]:
+    """The service over a ledger that was restored from a backup."""
+    engine = ledger.connect(backup_url)
+    try:
+        yield replace(service, engine=engine)
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def back_up(service: Service, postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Copies the ledger as it is now; the copy's URL."""
+    urls: list[str] = []
+
+    def copy() -> str:
+        service.engine.dispose()
+        urls.append(databases.copy_template(postgres_url, str(service.engine.url.database)))
+        return urls[-1]
+
+    yield copy
+    for url in urls:
+        databases.drop(postgres_url, url)
 
 
 def settle(service: Service, *task_ids: str, output: str = "Fine.") -> None:
@@ -92,7 +129,7 @@ def test_a_replay_is_read_page_by_page(service: Service) -> None:
         long = found[-1].output
 
     assert 251 == len({one.result_id for one in found})
-    assert [0, REPLAY_RESULTS_MAX] == asked
+    assert [0, int(found[REPLAY_RESULTS_MAX - 1].cursor or 0)] == asked
     assert OUTPUT_INLINE_BYTES_MAX + 1 == len(long)
 
 
@@ -140,6 +177,68 @@ def test_what_is_numbered_late_never_comes_before_what_was_seen(service: Service
 
     assert 2 == len(found)
     assert (admitted, False) == ([found[-1].job.job_id], more)
+
+
+def test_what_settles_over_a_restored_ledger_comes_after_every_cursor(
+    service: Service, back_up: Callable[[], str]
+) -> None:
+    """
+    Also a cursor that the backup has never heard of; what is brought in again is the result that it was.
+    """
+    settle(service, "a", "b")
+    with served(service):
+        first = list(messages.results("notes"))
+    backup = back_up()
+    settle(service, "c", "d")
+    with served(service):
+        seen = list(messages.results("notes", after=first[-1].cursor))
+
+    with over(service, backup) as restored:
+        settle(restored, "c", "new")
+        with served(restored):
+            found = list(messages.results("notes", after=seen[-1].cursor))
+            whole = list(messages.results("notes"))
+
+    assert 2 == len(found)
+    assert 1 == len({one.result_id for one in found} & {one.result_id for one in seen})
+    assert [one.cursor for one in first + found] == [one.cursor for one in whole]
+
+
+def test_a_clock_that_is_set_back_changes_no_order(service: Service) -> None:
+    """
+    A number is beyond the last one, whatever the clock says; a cursor is a number that any client can hold.
+    """
+    ahead = 2**53 // 2
+    with service.engine.begin() as connection:
+        connection.exec_driver_sql(f"SELECT setval('job_replay_number', {ahead})")
+    settle(service, "a", "b")
+    with served(service):
+        first = [int(one.cursor or 0) for one in messages.results("notes")]
+        settle(service, "c")
+        rest = [int(one.cursor or 0) for one in messages.results("notes", after=str(first[-1]))]
+
+    assert [ahead + 1, ahead + 2] == first
+    assert [ahead + 3] == rest
+
+
+def test_a_service_of_before_numbers_beside_this_one(service: Service) -> None:
+    """
+    Cursors that it gave are good; whoever numbers what settles later, it comes after all that was seen.
+    """
+    seen: list[str] = []
+    after = None
+    with served(service):
+        for task_id, before in [("a", True), ("b", False), ("c", True), ("d", False)]:
+            settle(service, task_id)
+            if before:
+                with service.engine.begin() as connection:
+                    connection.exec_driver_sql(AS_BEFORE)
+            (found,) = messages.results("notes", after=after)
+            after = found.cursor
+            seen.append(found.job_id)
+        whole = [one.job_id for one in messages.results("notes")]
+
+    assert seen == whole
 
 
 @pytest.mark.parametrize("arguments", [{"after": "x"}, {"tenant": "a b"}, {"consumer": "nobody"}])

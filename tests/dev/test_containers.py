@@ -95,12 +95,12 @@ def test_redis_loses_nothing() -> None:
 
 
 def test_who_spools_has_the_volume() -> None:
-    """Packs, results and beat's schedule outlive a container; each is where the settings say."""
+    """Packs and results outlive a container; each is where the settings say."""
     services = _services()
     (directory,) = re.findall(r"^VOLUME (\S+)", _text("Dockerfile"), re.MULTILINE)
     mounted = {name for name, one in services.items() if f"spool:{directory}" in _volumes(one)}
 
-    assert {"packer", "collector", "beat"} == mounted
+    assert {"packer", "collector"} == mounted
     assert f"UNHURRIED_RUN_DIRECTORY={directory}" in _text("Dockerfile")
     assert directory == services["packer"]["environment"]["UNHURRIED_RUN_DIRECTORY"]
 

@@ -35,6 +35,10 @@ DIRECTED: Final = {
     "test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent",
     "a ledger restored under a running process": "tests/submitting/test_sweep.py::"
     "test_a_ledger_that_is_restored_under_a_running_process_is_noticed",
+    "a cursor over a restored ledger": "tests/completion/test_replay.py::"
+    "test_what_settles_over_a_restored_ledger_comes_after_every_cursor",
+    "a clock that is set back": "tests/completion/test_replay.py::"
+    "test_a_clock_that_is_set_back_changes_no_order",
     "a create under an earlier name": "tests/submitting/test_sweep.py::"
     "test_a_lost_create_under_an_earlier_name_is_found_and_not_bought_again",
     "too many tokens enqueued": "tests/submitting/test_crowding.py",

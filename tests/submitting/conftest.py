@@ -141,10 +141,11 @@ class Road:
         )
         self.sweep.run()
 
-    def admit(self, count: int, *, account: str | None = None) -> None:
+    def admit(self, count: int, *, account: str | None = None, workload: str | None = None) -> None:
         """Let jobs wait, at the default account unless another is named."""
         endpoint = Endpoint(ENDPOINTS[self.name])
-        at = {"account": account} if account else {}
+        at: dict[str, str] = {"account": account} if account else {}
+        at |= {"workload": workload} if workload else {}
         named = account or "task"
         admissions = [
             an_admission(f"{named}-{n}", prompt=f"Note {n} of {named}.", endpoint=endpoint, **at)

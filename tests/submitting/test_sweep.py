@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
 from sqlalchemy import Engine
 
 from app.ledger import engine as ledger
-from tests.providers.adapters import KINDS
+from app.ledger import replay
+from tests.providers.adapters import ENDPOINTS, KINDS
 from tests.simulator.conftest import say
 from tests.submitting.conftest import Road
 from tests.submitting.test_search import assert_bought_once
@@ -73,6 +75,43 @@ def test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent(
     assert [] == restored.states()
     assert_bought_once(restored)
     assert [(True, True)] == restored.rows("SELECT wanted, closed_at IS NOT NULL FROM stray")
+
+
+def replayed(road: Road, *, after: int) -> dict[UUID | None, int]:
+    """Results of the workload beyond a number, as a consumer is given them: each with its own."""
+    endpoint = ENDPOINTS[road.name]
+    with road.engine.begin() as connection:
+        replay.number(connection, tenant="default", workload="notes")
+        found, _ = replay.results(
+            connection,
+            tenant="default",
+            workload="notes",
+            endpoint=endpoint,
+            after=after,
+            limit=100,
+            bytes_max=1_000_000,
+        )
+    return {one.job.result_id: one.number for one in found}
+
+
+def test_what_is_brought_in_over_a_backup_comes_after_every_cursor(
+    road: Road, backups: Callable[[], Restore]
+) -> None:
+    """
+    A consumer had read it before, and is given the same results again.
+    """
+    road.admit(JOBS, workload="notes")
+    restore = backups()
+    send(road)
+    road.until_done(JOBS)
+    seen = replayed(road, after=0)
+
+    restored = restore()
+    restored.until_done(JOBS)
+    again = replayed(restored, after=max(seen.values()))
+
+    assert JOBS == len(seen)
+    assert seen.keys() == again.keys()
 
 
 def test_a_pack_that_was_sent_after_a_backup_is_adopted(

@@ -101,7 +101,8 @@ job = Table(
     at("settled_at"),
     #: Nobody waits for it any more. It is never sent again; an answer that comes all the same is kept.
     at("cancel_requested_at"),
-    #: Its place among the settled results of its workload, given when somebody replays them.
+    #: Its place among the settled results of its workload, given when somebody replays them: the moment then, in
+    #: microseconds since 1970, or one beyond the last place.
     Column("replay_number", BigInteger),
     #: What identical requests of a workload that shares have in common; None where nothing is shared.
     Column("likeness", LargeBinary),
