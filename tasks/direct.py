@@ -6,7 +6,7 @@ from celery import Task
 from celery.signals import celeryd_after_setup, task_postrun, task_prerun
 
 from app.celery import app
-from app.completion import once
+from app.completion import once, pinned_requests
 from app.direct.answer import Call
 from app.observe.quiet_tasks import QuietTask
 from app.policy import tracing
@@ -28,9 +28,10 @@ _RESULT_CHARACTERS_SHOWN: Final = 1
 
 
 class _Answering(QuietTask):
-    """A direct call; once its result is stored, the pointer to the newest answer may follow."""
+    """A direct call: what follows it goes home, and after its result the pointer to the newest answer."""
 
     abstract = True
+    Request = pinned_requests.NAME
 
     def on_success(
         self,

@@ -1,7 +1,6 @@
 """Celery's message as it lies in Redis, taken apart and decided upon. Nothing here touches a server."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from kombu.serialization import loads
 
 from app.ledger.admission import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
-from app.policy import admission, mail, runs, tracing, versions, webhooks
+from app.policy import admission, contexts, mail, runs, tracing, versions, webhooks
 from app.policy.admission import Refusal
 from app.policy.awaiting import follower
 from app.policy.rules import Rules
@@ -141,7 +140,7 @@ def _message(
     return Message(
         task_id=headers["id"],
         task_name=headers["task"],
-        context_digest=_context_digest(headers, call.embed),
+        context_digest=contexts.digest(headers, call.embed),
         headers=json.dumps(headers).encode(),
         properties=json.dumps(properties).encode(),
         body=body,
@@ -155,16 +154,6 @@ def _message(
         follower=follower(call.embed),
         tells_pick_ups=bool(headers.get(TELLS_HEADER)),
     )
-
-
-def _context_digest(headers: Mapping[str, Any], embed: Mapping[str, Any]) -> bytes:
-    """What tells two uses of one signature apart: everything that is to happen after it."""
-    context = {
-        "group": headers.get("group"),
-        "group_index": headers.get("group_index"),
-        **{name: embed.get(name) for name in ("chord", "chain", "callbacks", "errbacks")},
-    }
-    return hashlib.sha256(json.dumps(context, sort_keys=True, default=str).encode()).digest()
 
 
 def _decide(

@@ -57,13 +57,15 @@ class Caller:
             name, [program, *arguments], directory=self.directory, environment=environment
         )
 
-    def worker(self, *, include: str = "") -> Process:
-        """The caller's own worker, on the caller's default queue; `include` adds modules of tasks.
+    def worker(self, *, include: str = "", also: str = "") -> Process:
+        """The caller's own worker, on the caller's default queue and `also` on another; `include` adds
+        modules of tasks.
 
         It sends task events from its start on. Without `-E` it does so once a Flower has asked, five seconds
         after that was started, and what it ran before no Flower ever hears of.
         """
-        arguments = f"-m celery -A {self.app} worker -E -P solo -l INFO -Q {self.queue}"
+        queues = f"{self.queue},{also}" if also else self.queue
+        arguments = f"-m celery -A {self.app} worker -E -P solo -l INFO -Q {queues}"
         arguments += f" -n {self.queue}@%h" + (f" -I {include}" if include else "")
         process = self.start(f"{self.queue}_worker", *arguments.split())
         wait_until(lambda: " ready." in process.tail(), within_s=30, what="the caller's worker")
