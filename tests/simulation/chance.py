@@ -58,6 +58,8 @@ class Rates:
     #: Of a batch: expired with a part done, refused whole.
     expired: float = 0.1
     void: float = 0.06
+    #: Of a create without a clear reply: somebody makes a batch of the same size just then.
+    twin: float = 0.15
     #: Of a line: an error that passes, one that does not, absent from the file, there twice.
     transient: float = 0.05
     rejected: float = 0.04

@@ -14,6 +14,7 @@ FAULTS: Final[dict[str, dict[str, float]]] = {
     "create_lost": {"create_lost": 0.7},
     "create_late": {"create_late": 0.7},
     "create_never": {"create_never": 0.7},
+    "twins": {"create_lost": 0.4, "create_late": 0.6, "twin": 0.8},
     "create_refused": {"create_refused": 0.6},
     "unreachable": {"unreachable": 0.3},
     "not_found": {"not_found": 0.4},

@@ -114,6 +114,7 @@ class SimulatedProvider:
         if is_late or self._happens("create_never"):
             if is_late:
                 self._arrive_late(body, handover)
+            self._make_twin(handover)
             self._edge("create:silence", takes_s=_CREATE_TIMEOUT_S)
             return Ambiguous(reason="still under way" if is_late else "never arrived")
         batch = self._arrive(body, handover)
@@ -122,6 +123,7 @@ class SimulatedProvider:
         deed = self._edge("create:after", takes_s=self._span())
         if deed is Deed.CUT_AFTER or self._happens("create_lost"):
             self.world.counts["replies_lost"] += 1
+            self._make_twin(handover)
             return Ambiguous(reason="the reply was lost")
         return Accepted(provider_batch_id=batch.id, status="in_progress")
 
@@ -236,6 +238,12 @@ class SimulatedProvider:
         late_s = _CREATE_TIMEOUT_S + self.world.chance.between(0, most)
         self.world.counts["late_creates"] += 1
         self.world.at(self.world.now_s + late_s, lambda: self._arrive(body, handover))
+
+    def _make_twin(self, handover: Handover) -> None:
+        """Somebody else's batch, which nothing but its results tells from ours."""
+        if self._happens("twin"):
+            self.world.counts["twins"] += 1
+            self.workspace.make_foreign(handover.requests_count, now_s=self.world.now_s)
 
     def _refusal(self) -> CreateReply:
         if self.world.chance.between(0, 1) < 0.8:
