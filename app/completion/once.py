@@ -5,6 +5,8 @@ and its successor completes the last part again. Here the list push and the mark
 published" are one script: the second push does nothing. The service's own wake-ups are let through
 unmarked, since losing or repeating one is harmless.
 
+The service's workers consume through it as well: one that holds a wake-up outlives its Redis.
+
 Named by URL scheme (`once+...` would be stripped by kombu, so `unhurried-redis://`).
 """
 
@@ -112,7 +114,16 @@ def watched(is_known: Callable[[str], bool], fence: Fence) -> Iterator[Publicati
 
 
 class OnceChannel(Channel):
-    """kombu's Redis channel, except that a task id of a canvas is pushed once."""
+    """kombu's Redis channel, except that a task id of a canvas is pushed once, and that it may be closed twice."""
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - kombu's signature
+        """Where to connect. A channel whose connection is closed is a lost connection: kombu raises
+        AttributeError, of which a worker dies that gives back what it holds after its Redis is gone.
+        """
+        if self.connection is None or self.connection.client is None:
+            raise redis.ConnectionError("the connection to Redis is closed")
+        found: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[misc]  # absent from the stubs
+        return found
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         task_id = (message.get("headers") or {}).get("id")
@@ -165,7 +176,7 @@ def register() -> None:
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:{OnceTransport.__name__}"
 
 
-def publishing_url(redis_url: str) -> str:
-    """The URL to publish through, for a Redis URL to consume from."""
+def broker_url(redis_url: str) -> str:
+    """The URL to publish and consume through, for a Redis URL."""
     _, _, rest = redis_url.partition("://")
     return f"{SCHEME}://{rest}"

@@ -34,7 +34,7 @@ def test_every_task_that_will_be_called_is_named(service: Service) -> None:
     However it is nested, and not once its ticket is completed.
     """
     callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
-    with calling(str(service.app.conf.broker_read_url)) as app:
+    with calling(service.redis_url) as app:
         assert {} == callbacks.run("before")
         publish(app)
         service.pump.run_once()
