@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 from celery import Celery, chain, chord, group
+from redis.exceptions import RedisError
 
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from dev.servers import Server, start_redis
 from tests.client.apps import calling
+from tests.docs.tree import blocks, page
 from tests.support.stopping import stopped
 from tests.support.waiting import wait_until
 from unhurried import CallError, ServiceUnavailable, email, follow, item, messages, steps
@@ -154,6 +156,25 @@ def test_a_call_over_a_connection_that_fell_silent_goes_over_another(server: Ser
 
         assert held.struck.is_set()
         assert client.llen("unhurried.sync") > 0
+
+
+def test_the_documented_settings_bound_celerys_own_calls(server: Server) -> None:
+    """What docs/calling.md has a caller set ends a chord of its own tasks as well."""
+    (settings,) = (one for one in blocks(page("docs/calling.md"), "python") if "_socket_t" in one)
+    with ThreadPoolExecutor(1) as threads, calling(server.url) as app:
+        exec(settings, {"app": app})  # noqa: S102 - our own page
+        leaf = app.task(name="leaf", lazy=False)(_leaf)
+        own = chord([leaf.si(1), leaf.si(2)], leaf.s())
+        own()
+        with stopped(server.process):
+            error = _begin(threads, app, own).exception(ENDS_S)
+
+    assert isinstance(error, RuntimeError | OSError | RedisError)
+
+
+def _leaf(part: object) -> object:
+    """A task of the caller's own."""
+    return part
 
 
 def _warm_up() -> None:
