@@ -58,9 +58,9 @@ def build(config: Settings) -> Celery:
 def _transport(config: Settings) -> dict[str, Any]:
     prefix = {"global_keyprefix": config.redis_key_prefix} if config.redis_key_prefix else {}
     return {
-        "broker_read_url": config.redis_url,
-        # Publishing goes through the transport that delivers a canvas's task id once.
-        "broker_write_url": once.publishing_url(config.redis_url),
+        # The transport that delivers a canvas's task id once, and that a worker outlives a dead Redis with.
+        "broker_read_url": once.broker_url(config.redis_url),
+        "broker_write_url": once.broker_url(config.redis_url),
         "result_backend": backend_url(config.redis_url),
         "broker_transport_options": {
             # Private keys: a caller's worker with a short visibility timeout would otherwise restore,

@@ -6,7 +6,14 @@ from typing import Any, Final
 from celery import Celery
 from kombu import Exchange, Queue
 
-from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried.binding import (
+    RETRY_POLICY,
+    key_prefix,
+    producer_of,
+    redis_answers,
+    redis_of,
+    require_redis,
+)
 from unhurried.contract import CONTROL_QUEUE
 from unhurried.errors import ServiceUnavailable
 from unhurried.readers import LATEST_TASK, RESTORE_TASK, Reply, latest_key, reply_key
@@ -61,6 +68,12 @@ def command(app: Celery, name: str, arguments: dict[str, Any]) -> None:
         CONTROL_QUEUE, Exchange(CONTROL_QUEUE, type="direct"), routing_key=CONTROL_QUEUE
     )
     with redis_answers("repeat it"):
+        require_redis(app)
+        _send(app, name, arguments, queue)
+
+
+def _send(app: Celery, name: str, arguments: dict[str, Any], queue: Any) -> None:
+    with producer_of(app) as producer:
         app.send_task(
             name,
             kwargs=arguments,
@@ -71,6 +84,8 @@ def command(app: Celery, name: str, arguments: dict[str, Any]) -> None:
             compression=None,
             ignore_result=True,
             expires=_EXPIRES_S,
+            producer=producer,
+            retry_policy=RETRY_POLICY,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from celery import Celery, current_app
+from kombu import Producer, pools
 from kombu.exceptions import OperationalError
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -18,6 +19,14 @@ from unhurried.errors import ServiceUnavailable
 
 #: A producer that is alone with Redis gives up within a few seconds.
 _FAST: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
+
+#: A web request must not hang on a Redis that is down.
+RETRY_POLICY: Final = {
+    "max_retries": 2,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.4,
+}
 
 #: Bounds of our own look at Redis. Celery's defaults wait two minutes for a host that is silent.
 _CONNECT_S: Final = 1.5
@@ -90,6 +99,26 @@ def _bounded(client: Any) -> Any:
         "retry": Retry(NoBackoff(), 1),
     }
     return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
+
+
+def require_redis(app: Celery) -> None:
+    """Raise RedisError within seconds where Redis does not answer: before Celery asks it, which waits for long."""
+    redis_of(app).ping()
+
+
+@contextmanager
+def producer_of(app: Celery) -> Iterator[Producer]:
+    """A producer for the app's broker that gives up within seconds, from a pool of such ones.
+
+    Celery's own waits for an answer for ever, unless the app's settings say otherwise.
+    """
+    bounds = {"socket_connect_timeout": _CONNECT_S, "socket_timeout": _ANSWER_S}
+    options = {**(app.conf.broker_transport_options or {}), **bounds}
+    # Sets the limit of all pools as the app wants it.
+    _ = app.pool
+    connection = app.connection_for_write(transport_options=options)
+    with pools.producers[connection].acquire(block=True) as producer:
+        yield producer
 
 
 def key_prefix(app: Celery) -> str:

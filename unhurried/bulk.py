@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from celery import Celery
 
-from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried.binding import key_prefix, producer_of, redis_answers, redis_of, require_redis
 from unhurried.checks import require_workable
 from unhurried.contract import (
     QUEUES,
@@ -97,18 +97,15 @@ class Publisher:
         run is left unsealed, with what came before. Raises ServiceUnavailable where Redis is down.
         """
         require_workable(self._app)
-        producers: Any = self._app.producer_pool
         with redis_answers(_AGAIN):
             require_served(self._app)
-            producer = producers.acquire(block=True)
-        try:
+            require_redis(self._app)
+        with producer_of(self._app) as producer:
             with redis_answers(_AGAIN):
                 channel = producer.channel
             for portion in self._portions(channel, items):
                 with redis_answers(_AGAIN):
                     self._send(portion)
-        finally:
-            producer.release()
 
     def _portions(
         self, channel: Any, items: Iterable[Item]

@@ -20,6 +20,7 @@ from celery.utils import uuid
 from pydantic import BaseModel, ConfigDict, Field
 from redis import RedisError
 
+from unhurried import metas
 from unhurried.binding import bound_app, redis_answers, redis_of
 from unhurried.contract import REDIS_LIFETIME_S, STEP_HEADER
 from unhurried.errors import CallError, StepFailed
@@ -143,10 +144,7 @@ def follow(canvas: "Signature[Any]") -> Followed:
 
 def steps(run_id: str) -> Steps:
     """How far a followed canvas is, in any process. Raises CallError for an id that none has."""
-    app = bound_app()
-    with redis_answers("look again later"):
-        found: AsyncResult[Any] = AsyncResult(run_id, app=app)
-        status, result = found.state, found.result
+    status, result = metas.look(bound_app(), run_id, remedy="look again later")
     if isinstance(result, Mapping) and "total" in result:
         return Steps.model_validate(dict(result))
     if status == states.FAILURE and isinstance(result, StepFailed):

@@ -1,16 +1,15 @@
 """A published call in the hand: where it is, and what came of it."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from celery import Celery, states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
-from celery.result import AsyncResult, allow_join_result
+from celery.result import AsyncResult
 
-from unhurried import asking, pick_ups, stored
-from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried import asking, metas, pick_ups, stored
+from unhurried.binding import key_prefix, redis_answers, redis_of, require_redis
 from unhurried.change_wire import Changed, Of, Wished
 from unhurried.changing import When, change
 from unhurried.contract import ADMITTED_STATE, Marker, Tier, marker_key
@@ -27,8 +26,6 @@ from unhurried.readers import Reply
 from unhurried.results import Result
 from unhurried.schemas import Schema
 
-#: One look at Redis at least this often: a dead socket is otherwise never noticed by a long get().
-_SLICE_S: Final = 20.0
 #: What a direct call is waited for where nobody says how long.
 _SYNC_TIMEOUT_S: Final = 120.0
 _LATER: Final = "the job goes on: read it later by its id"
@@ -194,29 +191,16 @@ class Job:
         others wait for it. `cancel` is heard for certain, and says what it did.
         """
         with redis_answers("repeat the revoke"):
+            require_redis(self._app)
             self.celery.revoke()
 
     def _wait(self, span_s: float) -> None:
-        until = time.monotonic() + span_s
-        while True:
-            left_s = until - time.monotonic()
-            try:
-                # A new handle for each slice: its first act is a fresh GET.
-                with allow_join_result(), redis_answers(_LATER):
-                    self.celery.get(timeout=max(min(left_s, _SLICE_S), 0.01), propagate=False)
-            except CeleryTimeoutError:
-                if time.monotonic() >= until:
-                    raise CeleryTimeoutError(
-                        f"job {self.id} is {self.state} after {span_s:g} s; {_LATER}"
-                    ) from None
-            else:
-                return
+        if not metas.ends(self._app, self.id, within_s=span_s, remedy=_LATER):
+            raise CeleryTimeoutError(f"job {self.id} is {self.state} after {span_s:g} s; {_LATER}")
 
     def _look(self) -> tuple[str, Any]:
         """Celery's state and value, from one read."""
-        with redis_answers(_LATER):
-            found = self.celery
-            return found.state, found.result
+        return metas.look(self._app, self.id, remedy=_LATER)
 
     def _bring_back(self, state: str, value: Any) -> tuple[str, Any]:
         """Celery's state and value once the service was asked for what Redis has lost."""

@@ -1,14 +1,25 @@
 """The stub of a task that runs in the service: publishes messages, never runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery import Celery, Task
+from celery.result import AsyncResult
 from celery.signals import celeryd_after_setup
 from celery.utils import uuid
 from kombu import Exchange, Queue
 
-from unhurried.binding import key_prefix, redis_answers, redis_of
+from unhurried.binding import (
+    RETRY_POLICY,
+    key_prefix,
+    producer_of,
+    redis_answers,
+    redis_of,
+    require_redis,
+)
 from unhurried.checks import require_workable
 from unhurried.consumers import announce
 from unhurried.contract import (
@@ -31,14 +42,21 @@ from unhurried.errors import CallError, MissingTier
 from unhurried.origin import origin
 from unhurried.presence import require_served
 
-#: A web request must not hang on a Redis that is down.
-_RETRY_POLICY: Final = {
-    "max_retries": 2,
-    "interval_start": 0,
-    "interval_step": 0.2,
-    "interval_max": 0.4,
-}
 _CELERYS_DEFAULT_QUEUE: Final = "celery"
+_AGAIN: Final = "repeat the call with the same idempotency_key"
+
+
+#: Whether a handle that Celery asks for now is of what has gone out.
+_PUBLISHED: ContextVar[bool] = ContextVar("published", default=False)
+
+
+@contextmanager
+def _published() -> Iterator[None]:
+    token = _PUBLISHED.set(True)
+    try:
+        yield
+    finally:
+        _PUBLISHED.reset(token)
 
 
 class RemoteTask(Task):  # type: ignore[type-arg]
@@ -74,12 +92,27 @@ class RemoteTask(Task):  # type: ignore[type-arg]
         options |= {"serializer": "json", "compression": None}
         options["headers"] = {**(options.get("headers") or {}), **message_headers(app)}
         options = mark(options, app)
-        options.setdefault("retry_policy", _RETRY_POLICY)
-        with redis_answers("repeat the call with the same idempotency_key"):
+        options.setdefault("retry_policy", RETRY_POLICY)
+        with redis_answers(_AGAIN):
             require_served(app)
             _mark(app, task_id, self.name, tier)
             announce(app)
-            return super().apply_async(args, kwargs, task_id, *positional, **options)
+            # A canvas hands over Celery's own producer, which may wait for ever.
+            options.pop("producer", None)
+            rest = positional[1:]
+            with producer_of(app) as producer, _published():
+                return super().apply_async(args, kwargs, task_id, producer, *rest, **options)
+
+    def AsyncResult(self, task_id: str, **options: Any) -> "AsyncResult[Any]":  # noqa: N802 - Celery's name
+        """Celery's handle of a task.
+
+        A canvas asks for that of each of its tasks right before it is published, and a chord then subscribes
+        through a client that waits for minutes: that Redis answers is seen here. Raises ServiceUnavailable.
+        """
+        if not _PUBLISHED.get():
+            with redis_answers(_AGAIN):
+                require_redis(self.app)
+        return super().AsyncResult(task_id, **options)
 
 
 def stub(app: Celery, name: str) -> Any:

@@ -8,6 +8,8 @@ unmarked, since losing or repeating one is harmless.
 A publisher is the ticket whose end is told, or the chord whose last step is taken. The task's id alone would
 not do: of a chain that is applied twice, Celery gives the last task the same id both times.
 
+The service's workers consume through it as well: one that holds a wake-up outlives its Redis.
+
 Named by URL scheme (`once+...` would be stripped by kombu, so `unhurried-redis://`).
 """
 
@@ -155,7 +157,16 @@ def watched(is_known: IsKnown, fence: Fence) -> Iterator[Publications]:
 
 
 class OnceChannel(Channel):
-    """kombu's Redis channel, except that a task id of a canvas is pushed once."""
+    """kombu's Redis channel, except that a task id of a canvas is pushed once, and that it may be closed twice."""
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - kombu's signature
+        """Where to connect. A channel whose connection is closed is a lost connection: kombu raises
+        AttributeError, of which a worker dies that gives back what it holds after its Redis is gone.
+        """
+        if self.connection is None or self.connection.client is None:
+            raise redis.ConnectionError("the connection to Redis is closed")
+        found: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[misc]  # absent from the stubs
+        return found
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         task_id = (message.get("headers") or {}).get("id")
@@ -217,7 +228,7 @@ def register() -> None:
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:{OnceTransport.__name__}"
 
 
-def publishing_url(redis_url: str) -> str:
-    """The URL to publish through, for a Redis URL to consume from."""
+def broker_url(redis_url: str) -> str:
+    """The URL to publish and consume through, for a Redis URL."""
     _, _, rest = redis_url.partition("://")
     return f"{SCHEME}://{rest}"

@@ -25,6 +25,10 @@ def create_app() -> Flask:
             "result_backend": REDIS_URL,
             "task_ignore_result": True,
             "broker_connection_retry_on_startup": True,
+            # A Redis that is silent is noticed within seconds, by Celery's own calls as well.
+            "broker_transport_options": {"socket_connect_timeout": 2, "socket_timeout": 5},
+            "redis_socket_connect_timeout": 2,
+            "redis_socket_timeout": 5,
             # Its own, since other applications share this Redis.
             "task_default_queue": "digest",
         },

@@ -78,7 +78,7 @@ def return_theirs(service: Service, group_id: str, name: str, *, index: int, bod
 
 
 def _url(service: Service) -> str:
-    return str(service.app.conf.broker_read_url)
+    return service.redis_url
 
 
 def bodies(service: Service, body: str) -> int:

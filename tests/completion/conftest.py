@@ -42,6 +42,8 @@ class Service:
 
     engine: Engine
     app: Celery
+    #: Where callers find it, and what it shares with them.
+    redis_url: str
     client: Any
     completer: Completer
     restorer: Restorer
@@ -82,6 +84,7 @@ def service(database_url: str, redis_url: str, redis_client: redis.Redis) -> Ite
     yield Service(
         engine=engine,
         app=app,
+        redis_url=redis_url,
         client=redis_client,
         completer=Completer(
             celery_end=celery_end, mark=mark, lease=Lease(span=timedelta(seconds=60)), **common
@@ -121,7 +124,7 @@ def a_chord_keeper(engine: Engine, app: Celery, client: Any) -> Chords:
 @pytest.fixture
 def proxy(service: Service) -> Iterator[FaultProxy]:
     """Between a completer and Redis."""
-    port = urlsplit(str(service.app.conf.broker_read_url)).port
+    port = urlsplit(service.redis_url).port
     assert port is not None
     with FaultProxy(port) as found:
         yield found
@@ -130,7 +133,7 @@ def proxy(service: Service) -> Iterator[FaultProxy]:
 @pytest.fixture
 def proxied(service: Service, proxy: FaultProxy) -> Iterator[Celery]:
     """The service's app, through the proxy."""
-    url = urlsplit(str(service.app.conf.broker_read_url))
+    url = urlsplit(service.redis_url)
     through = url._replace(netloc=f"{url.hostname}:{proxy.port}").geturl()
     built = build(Settings(redis_url=through, database_url=str(service.engine.url)))
     yield built

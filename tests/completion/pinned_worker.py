@@ -16,7 +16,7 @@ once.register()
 app = Celery("pinned", broker=_URL, backend=backend_url(_URL), task_cls=QuietTask)
 app.conf.update(
     broker_connection_retry_on_startup=True,
-    broker_write_url=once.publishing_url(_URL),
+    broker_write_url=once.broker_url(_URL),
     task_default_queue="celery",
 )
 

@@ -46,7 +46,7 @@ def test_every_task_that_will_be_called_is_named(service: Service) -> None:
     However it is nested, and not once its ticket is completed.
     """
     callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
-    with calling(str(service.app.conf.broker_read_url)) as app:
+    with calling(service.redis_url) as app:
         assert {} == callbacks.run("before")
         publish(app)
         service.pump.run_once()
@@ -62,7 +62,7 @@ def test_a_task_that_is_called_for_each_of_many_is_named(service: Service) -> No
     `map`, `starmap` and `chunks` hold it inside; what a caller's own task is given under that name is none.
     """
     callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
-    with calling(str(service.app.conf.broker_read_url)) as app:
+    with calling(service.redis_url) as app:
         publish_maps(app)
         ask(6).apply_async(link=app.signature("shop.log", kwargs={"task": {"task": "shop.data"}}))
         service.pump.run_once()

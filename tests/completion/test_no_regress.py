@@ -23,7 +23,7 @@ CONFLICT = {"code": "idempotency_conflict", "message": "no", "retryable": False}
 
 def end(service: Service, *, well: bool) -> bytes:
     """Publish a job, end it, complete it; the result as it lies in Redis."""
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         ask("a", on_failure="raise").apply_async()
     # As a pump takes in that dies before it has forgotten the messages.
     raw = service.client.lrange("unhurried.batch", 0, -1)

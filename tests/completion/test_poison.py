@@ -198,7 +198,7 @@ def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(service:
     """
     Its completion is counted and put off; its job is answered, and the ticket beside it is completed.
     """
-    with calling(str(service.app.conf.broker_read_url)) as app:
+    with calling(service.redis_url) as app:
         link = signature("shop.linked", app=app).set(serializer="no-such-serializer")
         asked = messages.s(**CALL["request"], tier="batch")
         bad = asked.clone().apply_async(link=link)

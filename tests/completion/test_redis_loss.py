@@ -288,7 +288,7 @@ def test_a_link_that_went_out_before_a_flush_stays_out(service: Service) -> None
     Its completer died before it closed the ticket, and then Redis forgot its own mark of it.
     """
     service.loss.run()
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         ask("a").set(link=[theirs("linked")]).apply_async()
     service.pump.run_once()
     answer_all(service)
@@ -305,7 +305,7 @@ def test_a_link_that_went_out_before_a_flush_stays_out(service: Service) -> None
 
 def publish_single(service: Service) -> None:
     """The same call, as a caller repeats it."""
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         ask("lost", idempotency_key="notes:1").apply_async()
 
 

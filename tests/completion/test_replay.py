@@ -59,7 +59,7 @@ def served(service: Service, *, asked: list[int] | None = None) -> Iterator[Any]
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        with calling(str(service.app.conf.broker_read_url)) as app:
+        with calling(service.redis_url) as app:
             yield app
     finally:
         stop.set()
@@ -248,7 +248,7 @@ def test_a_replay_that_cannot_be_is_refused_at_once(
     """
     Before anything is read: nothing was asked of the service.
     """
-    with calling(str(service.app.conf.broker_read_url)), pytest.raises(CallError):
+    with calling(service.redis_url), pytest.raises(CallError):
         messages.results("notes", **arguments)
 
     assert not service.client.exists("unhurried.control")
@@ -259,7 +259,7 @@ def test_a_service_that_does_not_answer_is_one_clear_error(service: Service) -> 
     It says that an older one, for instance, knows no such command.
     """
     with (
-        calling(str(service.app.conf.broker_read_url)),
+        calling(service.redis_url),
         pytest.raises(ServiceUnavailable, match="not older than this client"),
     ):
         next(messages.results("notes"))

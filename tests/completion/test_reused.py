@@ -41,7 +41,7 @@ CANVASES: Final[dict[str, Callable[[], Any]]] = {
 
 
 def _apply(service: Service, canvas: Any, *, times: int) -> None:
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         for _ in range(times):
             canvas.apply_async()
     service.pump.run_once()
@@ -87,7 +87,7 @@ def test_a_restored_ledger_that_gives_numbers_anew_gives_no_callbacks_id_anew(
     Redis remembers what went out for a ticket that the restored ledger does not know, under its number.
     """
     for name in ("before", "after"):
-        with calling(str(service.app.conf.broker_read_url)):
+        with calling(service.redis_url):
             _ask(name).set(link=[signature("caller.task", queue=HOME)]).apply_async()
         service.pump.run_once()
         answer_all(service)

@@ -111,7 +111,7 @@ def _published_in(service: Service, fence: Fence) -> int:
 
 
 def _call(service: Service) -> None:
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         ask("a").apply_async(link=theirs("linked"))
     service.pump.run_once()
     service.loss.run()

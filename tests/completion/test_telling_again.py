@@ -18,7 +18,7 @@ from unhurried import messages
 
 def published(service: Service, signature: Any) -> None:
     """A canvas of a caller, answered and told."""
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         signature.apply_async()
     service.pump.run_once()
     finish(service)
@@ -134,7 +134,7 @@ def test_what_has_not_ended_is_left(service: Service) -> None:
     """
     A call that goes on, and one whose caller is just being told.
     """
-    with calling(str(service.app.conf.broker_read_url)):
+    with calling(service.redis_url):
         ask("a").apply_async()
     service.pump.run_once()
 

@@ -34,5 +34,9 @@ REDIS_URL = os.environ.get("UNHURRIED_REDIS_URL", "redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that is silent is noticed within seconds, by Celery's own calls as well.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
+CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
+CELERY_REDIS_SOCKET_TIMEOUT = 5
 # Its own, since other applications share this Redis: what follows a job comes back to this queue.
 CELERY_TASK_DEFAULT_QUEUE = "notes"
