@@ -162,7 +162,8 @@ class Collector:
                 connection,
                 provider=submission.provider,
                 account=submission.account,
-                paused_before=ledger.now(connection) - self._pace.rest,
+                at=ledger.now(connection),
+                rested=self._pace.rest,
             )
         if resumed:
             tell("lane_resumed", provider=submission.provider, account=submission.account)
