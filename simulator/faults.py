@@ -25,6 +25,23 @@ class Refused:
     code: str | None = None
 
 
+#: What each says to a request whose account has no money left.
+CLOSED: Final[Mapping[str, Refused]] = {
+    "anthropic": Refused(
+        400,
+        "invalid_request_error",
+        "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade "
+        "or purchase credits.",
+    ),
+    "openai": Refused(
+        429,
+        "insufficient_quota",
+        "You exceeded your current quota, please check your plan and billing details.",
+        code="insufficient_quota",
+    ),
+}
+
+
 def fault(
     provider: str, params: Mapping[str, Any], *, batch: bool, lenient: bool
 ) -> Refused | None:

@@ -87,7 +87,14 @@ class Mishandling:
                 )
             case Kind.DROP_LINES | Kind.REPEAT_LINES:
                 await reply.leave(send, body=_lines(bytes(reply.body), mishap))
-            case Kind.EXPIRE | Kind.CANCEL | Kind.SLOW | Kind.NULL_ERRORS | Kind.OMIT_LINES:
+            case (
+                Kind.EXPIRE
+                | Kind.CANCEL
+                | Kind.SLOW
+                | Kind.NULL_ERRORS
+                | Kind.CLOSED_ACCOUNT
+                | Kind.OMIT_LINES
+            ):
                 self._change_batch(mishap, bytes(reply.body))
                 await reply.leave(send)
             case _:
@@ -120,6 +127,9 @@ class Mishandling:
             return
         if mishap.fault is Kind.NULL_ERRORS:
             batch.null_error_share = mishap.share
+            return
+        if mishap.fault is Kind.CLOSED_ACCOUNT:
+            batch.closed_share = mishap.share
             return
         if mishap.fault is Kind.OMIT_LINES:
             batch.omitted_share = mishap.share

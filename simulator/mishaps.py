@@ -56,6 +56,8 @@ class Kind(StrEnum):
     OMIT_LINES = "omit_lines"
     #: `share` of the lines of the batch that is created fail without a reason, and unbilled.
     NULL_ERRORS = "null_errors"
+    #: `share` of the lines of the batch that is created are refused, unbilled: the account has no money.
+    CLOSED_ACCOUNT = "closed_account"
 
 
 @dataclass(slots=True)

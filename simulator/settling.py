@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from simulator.batches import ENDED
 from simulator.books import BilledLine
 from simulator.fates import Fate, Fates, NotRun, Said, Why, digest
-from simulator.faults import Refused
+from simulator.faults import CLOSED, Refused
 from simulator.prices import Tokens, nano_usd
 from simulator.shares import is_one_of
 from simulator.store import Batch, Counts, Store
@@ -111,6 +111,8 @@ def _write(store: Store, batch: Batch, wire: Wire, tally: _Tally, fates: Fates) 
             fate = fates.of(batch.provider, params, batch=True) if index < ran else NotRun(cut)
             if isinstance(fate, Said) and is_one_of(custom_id, batch.null_error_share):
                 fate = NotRun(Why.NULL_ERROR)
+            if isinstance(fate, Said) and is_one_of(custom_id, batch.closed_share):
+                fate = CLOSED[batch.provider]
             tally.add(custom_id, params, fate)
             line, is_error = wire.render(custom_id, fate)
             (errors if is_error else results).write(line)

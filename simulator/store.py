@@ -50,6 +50,8 @@ class Batch:
     enqueued_tokens: int = 0
     #: How many of its lines fail without a reason.
     null_error_share: float = 0.0
+    #: How many of its lines are refused because the account is closed by then.
+    closed_share: float = 0.0
     #: How many of its lines are told of nowhere.
     omitted_share: float = 0.0
     #: False for what exists from the start: nobody bought it.

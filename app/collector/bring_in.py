@@ -5,7 +5,7 @@ then settle it some hundred lines at a time. Killed anywhere, it starts again an
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,12 +17,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from app.collector import pausing
 from app.ledger import admission, lanes, searching, settling, submissions, sweeping
 from app.ledger import engine as ledger
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy import tracing
-from app.policy.judging import Bill, Judge
+from app.policy.judging import Bill, Judge, Judged
 from app.policy.names import Mark, deployment_tag, parse_custom_id
 from app.policy.outcomes import Missing, Outcome
 from app.policy.reconciling import (
@@ -34,7 +35,7 @@ from app.policy.reconciling import (
     stays_empty,
     survey,
 )
-from app.policy.settling import backoff
+from app.policy.settling import Standing, backoff
 from app.policy.sweeping import Verdict, mark_of, verdict
 from app.policy.tracing import Span
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
@@ -74,6 +75,7 @@ class BringIn:
         thoroughness: Thoroughness,
         on_settled: Callable[[], None],
         watch: Callable[[Span], None] | None = None,
+        closed_for: timedelta = pausing.CLOSED_FOR,
     ) -> None:
         self._engine = engine
         self._spool_directory = spool_directory
@@ -82,6 +84,7 @@ class BringIn:
         self._thoroughness = thoroughness
         self._on_settled = on_settled
         self._watch = watch
+        self._closed_for = closed_for
 
     def run(self, submission: Submission, provider: Provider, report: BatchReport) -> bool:
         """Bring one batch in; whether every one of its lines is settled now."""
@@ -217,16 +220,7 @@ class BringIn:
             standings = settling.standings(
                 connection, submission.pack_id, [verdict.job_id for verdict in verdicts]
             )
-            judged = [
-                self._judge.judge(
-                    verdict.outcome,
-                    standings[verdict.job_id],
-                    _bill(submission, verdict.custom_id),
-                    now=now,
-                )
-                for verdict in verdicts
-                if verdict.job_id in standings
-            ]
+            judged = self._judged(submission, verdicts, standings, now)
             moved = settling.settle(
                 connection,
                 submission.pack_id,
@@ -234,8 +228,34 @@ class BringIn:
                 [one.charge for one in judged if one.charge is not None],
                 at=now,
             )
+            # With the jobs, so that nobody packs them in between.
+            closed = pausing.closed(one.outcome for one in verdicts if one.job_id in moved)
+            paused = closed is not None and pausing.pause(
+                connection, submission, closed, at=now, rest=self._closed_for
+            )
         tell("settled", submission_id=str(submission.id), jobs_count=len(moved))
+        if closed is not None and paused:
+            remedy = "mend the account, then resume the lane; no job has failed"
+            pausing.tell_paused(submission, closed, remedy=remedy)
         self._on_settled()
+
+    def _judged(
+        self,
+        submission: Submission,
+        verdicts: Iterable[_Spoken],
+        standings: Mapping[UUID, Standing],
+        now: datetime,
+    ) -> list[Judged]:
+        return [
+            self._judge.judge(
+                verdict.outcome,
+                standings[verdict.job_id],
+                _bill(submission, verdict.custom_id),
+                now=now,
+            )
+            for verdict in verdicts
+            if verdict.job_id in standings
+        ]
 
     def _quarantine(self, submission: Submission, line: Line | Malformed) -> None:
         raw = line.raw if isinstance(line, Malformed) else line.custom_id.encode()

@@ -7,6 +7,7 @@ from typing import Any, Final, assert_never
 
 from sqlalchemy import Engine
 
+from app.collector import pausing
 from app.collector.bring_in import BringIn
 from app.ledger import engine as ledger
 from app.ledger import giving_back, lanes, locks, submissions
@@ -141,22 +142,10 @@ class Collector:
     def _pause(self, submission: Submission, reply: LaneClosed) -> None:
         """A key that may not see the batch may not make another; the next good look resumes the lane."""
         with self._engine.begin() as connection:
-            paused = lanes.pause(
-                connection,
-                provider=submission.provider,
-                account=submission.account,
-                reason=f"{reply.code}: {reply.message}",
-                at=ledger.now(connection),
-            )
+            paused = pausing.pause(connection, submission, reply, at=ledger.now(connection))
         if paused:
-            tell(
-                "lane_paused",
-                warning=True,
-                provider=submission.provider,
-                account=submission.account,
-                code=reply.code,
-                remedy="mend the account's key; the lane resumes when it works, and no job has failed",
-            )
+            remedy = "mend the account's key; the lane resumes when it works, and no job has failed"
+            pausing.tell_paused(submission, reply, remedy=remedy)
 
     def _resume(self, submission: Submission) -> None:
         with self._engine.begin() as connection:
@@ -164,7 +153,8 @@ class Collector:
                 connection,
                 provider=submission.provider,
                 account=submission.account,
-                paused_before=ledger.now(connection) - self._pace.rest,
+                at=ledger.now(connection),
+                rested=self._pace.rest,
             )
         if resumed:
             tell("lane_resumed", provider=submission.provider, account=submission.account)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
@@ -49,18 +49,38 @@ def pause(
     return bool(paused.rowcount)
 
 
-def resume(connection: Connection, *, provider: str, account: str, paused_before: datetime) -> bool:
-    """Go on submitting for an account whose key works again; whether it had been paused.
+def rest(connection: Connection, *, provider: str, account: str, until: datetime) -> None:
+    """Let no look that succeeds resume an account's paused lane before `until`; a person may at any time."""
+    connection.execute(
+        text("""
+            UPDATE lane SET not_before = greatest(not_before, :until)
+            WHERE provider = :provider AND account = :account AND model = ''
+              AND paused_at IS NOT NULL
+        """),
+        {"provider": provider, "account": account, "until": until},
+    )
 
-    What a person has paused stays so.
+
+def resume(
+    connection: Connection,
+    *,
+    provider: str,
+    account: str,
+    at: datetime,
+    rested: timedelta = timedelta(0),
+) -> bool:
+    """Go on submitting for an account whose key works again; whether it had been paused, and `rested`.
+
+    What a person has paused stays so, and so does what is to rest for longer.
     """
     resumed = connection.execute(
         text("""
-            UPDATE lane SET paused_at = NULL, pause_reason = NULL
+            UPDATE lane SET paused_at = NULL, pause_reason = NULL, not_before = NULL
             WHERE provider = :provider AND account = :account AND model = ''
               AND paused_at < :paused_before AND paused_by IS NULL
+              AND (not_before IS NULL OR not_before <= :at)
         """),
-        {"provider": provider, "account": account, "paused_before": paused_before},
+        {"provider": provider, "account": account, "at": at, "paused_before": at - rested},
     )
     return bool(resumed.rowcount)
 
@@ -87,7 +107,8 @@ def resume_by_person(connection: Connection, lane: LaneName) -> bool:
     """Go on with a lane, whoever had paused it; whether it was paused."""
     resumed = connection.execute(
         text("""
-            UPDATE lane SET paused_at = NULL, pause_reason = NULL, paused_by = NULL
+            UPDATE lane SET paused_at = NULL, pause_reason = NULL, paused_by = NULL,
+                            not_before = NULL
             WHERE provider = :provider AND account = :account AND model = :model
               AND paused_at IS NOT NULL
         """),

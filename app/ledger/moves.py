@@ -264,7 +264,7 @@ def _waiting_columns(moves: Sequence[Retry | GiveBack]) -> dict[str, list[Any]]:
     return {
         "ready_ats": [move.ready_at for move in moves],
         "outcomes": [move.outcome if isinstance(move, Retry) else "given_back" for move in moves],
-        "codes": [move.code if isinstance(move, Retry) else None for move in moves],
+        "codes": [move.code for move in moves],
         "uncounteds": [int(isinstance(move, GiveBack)) for move in moves],
     }
 
@@ -304,7 +304,7 @@ def _event(move: Move) -> tuple[str, UUID, int, str | None]:
         case Retry():
             return ("retried", move.job_id, move.attempt, move.code)
         case GiveBack():
-            return ("given_back", move.job_id, move.attempt, None)
+            return ("given_back", move.job_id, move.attempt, move.code)
 
 
 def _record(

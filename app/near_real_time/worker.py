@@ -25,7 +25,7 @@ from app.ledger.near_real_time import Claimed, OverLimit
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge, Judged
 from app.policy.lifecycle import Fail, GiveBack, JobState, Retry
-from app.policy.outcomes import Rejected, Transient
+from app.policy.outcomes import Closed, Rejected, Transient
 from app.policy.spending import DailyLimits, dollars
 from app.providers.attached import Attached, UnattachedError
 from app.providers.limits import Account, Limits
@@ -226,16 +226,19 @@ class NearRealTime:
         match reply:
             case NotTaken():
                 self._limits.close(account, for_s=reply.retry_after_s or _BUSY_S)
-            case LaneClosed():
+            case (
+                LaneClosed(code=code, message=message)
+                | Direct(outcome=Closed(code=code, message=message))
+            ):
                 with self._engine.begin() as connection:
                     lanes.pause(
                         connection,
                         provider=account.provider,
                         account=account.account,
-                        reason=f"{reply.code}: {reply.message}",
+                        reason=f"{code}: {message}",
                         at=ledger.now(connection),
                     )
-                tell("lane_paused", warning=True, provider=account.provider, code=reply.code)
+                tell("lane_paused", warning=True, provider=account.provider, code=code)
             case Direct() | Ambiguous():
                 return
             case _:

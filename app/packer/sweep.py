@@ -247,7 +247,7 @@ class Sweep:
                 connection,
                 provider=account[0],
                 account=account[1],
-                paused_before=ledger.now(connection),
+                at=ledger.now(connection),
             )
         if resumed:
             tell("lane_resumed", provider=account[0], account=account[1])

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.policy.flaws import checked
 from app.policy.lifecycle import Move
-from app.policy.outcomes import Answered, Outcome, Rejected, Transient, Usage
+from app.policy.outcomes import Answered, Closed, Outcome, Rejected, Transient, Usage
 from app.policy.pricing import Overrides, price
 from app.policy.settling import Prices, Standing, next_move
 
@@ -97,7 +97,7 @@ class Judge:
 def billed_usage(outcome: Outcome) -> Usage | None:
     """The tokens that an outcome was billed for; None where it was not billed."""
     match outcome:
-        case Answered() | Rejected() | Transient():
+        case Answered() | Rejected() | Transient() | Closed():
             return outcome.usage
         case _:
             return None

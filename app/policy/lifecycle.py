@@ -141,11 +141,13 @@ class Retry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GiveBack:
-    """The job waits again as if the attempt had never been: the pack as a whole was not taken."""
+    """The job waits again as if the attempt had never been: nobody looked at its request."""
 
     job_id: UUID
     attempt: int
     ready_at: datetime
+    #: The provider's, where it had one for this very request.
+    code: str | None = None
 
 
 #: Moves of jobs that are in flight, decided from an outcome.

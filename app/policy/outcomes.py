@@ -84,6 +84,19 @@ class Transient:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Closed:
+    """The account was closed when the request's turn came: nobody's attempt. Not billed.
+
+    The same request succeeds once a person has mended the account.
+    """
+
+    code: str
+    message: str
+    request_id: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lapsed:
     """The provider's window closed before the request ran. Not billed."""
 
@@ -98,7 +111,7 @@ class Missing:
     """The batch ended, its files are whole, and this request is in none of them."""
 
 
-Outcome = Answered | Rejected | Transient | Lapsed | Cancelled | Missing
+Outcome = Answered | Rejected | Transient | Closed | Lapsed | Cancelled | Missing
 
 
 def outcome_name(outcome: Outcome) -> str:

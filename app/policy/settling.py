@@ -9,10 +9,11 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from app.policy.flaws import Flaw, flaw
-from app.policy.lifecycle import Fail, JobState, Move, Retry, Succeed
+from app.policy.lifecycle import Fail, GiveBack, JobState, Move, Retry, Succeed
 from app.policy.outcomes import (
     Answered,
     Cancelled,
+    Closed,
     Lapsed,
     Missing,
     Outcome,
@@ -74,6 +75,10 @@ def next_move(
                 retryable=True,
                 state=JobState.CANCELLED,
             )
+        case Closed():
+            return _unwanted(outcome, standing, ready_at=now) or GiveBack(
+                job_id=standing.job_id, attempt=standing.attempt, ready_at=now, code=outcome.code
+            )
         case Transient() | Lapsed() | Cancelled() | Missing():
             return _again(outcome, standing, now, first_backoff)
         case _:
@@ -134,21 +139,11 @@ def _flawed(answer: Answered, wrong: Flaw, standing: Standing, prices: Prices) -
 
 
 def _again(outcome: Outcome, standing: Standing, now: datetime, first_backoff: timedelta) -> Move:
-    code, message = _reason(outcome)
-    if standing.cancel_requested:
-        return _fail(
-            standing, outcome, "cancelled", message, retryable=True, state=JobState.CANCELLED
-        )
     ready_at = now + backoff(standing.counted, first_backoff)
-    if standing.due_at is not None and ready_at >= standing.due_at:
-        return _fail(
-            standing,
-            outcome,
-            "expired",
-            f"the due time passed before an answer came; the last attempt: {message}",
-            retryable=True,
-            state=JobState.EXPIRED,
-        )
+    unwanted = _unwanted(outcome, standing, ready_at=ready_at)
+    if unwanted is not None:
+        return unwanted
+    code, message = _reason(outcome)
     if standing.counted >= standing.attempts_max:
         return _fail(
             standing,
@@ -166,9 +161,28 @@ def _again(outcome: Outcome, standing: Standing, now: datetime, first_backoff: t
     )
 
 
+def _unwanted(outcome: Outcome, standing: Standing, *, ready_at: datetime) -> Fail | None:
+    """The end of a job that nobody would want any more when it waits again; None where somebody would."""
+    _, message = _reason(outcome)
+    if standing.cancel_requested:
+        return _fail(
+            standing, outcome, "cancelled", message, retryable=True, state=JobState.CANCELLED
+        )
+    if standing.due_at is not None and ready_at >= standing.due_at:
+        return _fail(
+            standing,
+            outcome,
+            "expired",
+            f"the due time passed before an answer came; the last attempt: {message}",
+            retryable=True,
+            state=JobState.EXPIRED,
+        )
+    return None
+
+
 def _reason(outcome: Outcome) -> tuple[str, str]:
     match outcome:
-        case Transient():
+        case Transient() | Closed():
             return outcome.code, outcome.message
         case Lapsed():
             return "lapsed", "the provider's window closed before the request ran"

@@ -6,6 +6,7 @@ from typing import Any, Final
 from app.policy.outcomes import (
     Answered,
     Cancelled,
+    Closed,
     Finish,
     Lapsed,
     Outcome,
@@ -15,15 +16,13 @@ from app.policy.outcomes import (
     Usage,
 )
 from app.providers import reading
-from app.providers.replies import Words, words
+from app.providers.replies import Words, is_the_accounts, words
 from app.providers.strict_json import encode, storable
 
 #: Anthropic documents that a line which errored with another type "can be retried directly".
 _REQUEST_FAULTS: Final = frozenset(
     {"invalid_request_error", "not_found_error", "permission_error", "request_too_large"}
 )
-#: ... unless the exact cause is the account's: then the same line succeeds once a person has acted.
-_ACCOUNT_CAUSES: Final = frozenset({"organization_on_hold", "cmek_key_disabled"})
 
 _FINISHES: Final = {
     "end_turn": Finish.ANSWERED,
@@ -88,24 +87,25 @@ def _tool_calls(content: Sequence[Any]) -> Iterator[ToolCall]:
             )
 
 
-def _errored(error: Any) -> Rejected | Transient:
+def _errored(error: Any) -> Rejected | Transient | Closed:
     envelope = reading.fields(error)
     # The envelope is an error object that holds the error object.
     nested = envelope.get("error")
     said = words(nested if isinstance(nested, dict) else envelope)
     request_id = reading.text(envelope.get("request_id"), longest=200)
-    refused = bool(said.names & _REQUEST_FAULTS) and not said.names & _ACCOUNT_CAUSES
-    return _failed(Rejected if refused else Transient, said, request_id)
-
-
-def _failed(
-    kind: type[Rejected | Transient], said: Words, request_id: str | None
-) -> Rejected | Transient:
-    return kind(
+    return _kind(said)(
         code=said.cause or "unknown_error",
         message=said.message or "the provider gave no reason",
         request_id=request_id,
     )
+
+
+def _kind(said: Words) -> type[Rejected | Transient | Closed]:
+    """A `permission_error` may be about the model alone, and is the account's only where it says so."""
+    fault = bool(said.names & _REQUEST_FAULTS)
+    if is_the_accounts(said, blames_request=fault):
+        return Closed
+    return Rejected if fault else Transient
 
 
 def _usage(usage: Any) -> Usage:

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 from app.policy.outcomes import (
     Answered,
     Cancelled,
+    Closed,
     Finish,
     Lapsed,
     Outcome,
@@ -15,11 +16,14 @@ from app.policy.outcomes import (
     Usage,
 )
 from app.providers import reading
-from app.providers.replies import ACCOUNT_CODES, Words, words
+from app.providers.replies import Words, is_the_accounts, words
 from app.providers.strict_json import encode, storable
 
 _OK: Final = range(200, 300)
-_REQUEST_FAULT_STATUSES: Final = frozenset({400, 401, 403, 404, 413, 422})
+#: 403 may be about the model alone.
+_REQUEST_FAULT_STATUSES: Final = frozenset({400, 403, 404, 413, 422})
+#: The key and the money are no request's own.
+_ACCOUNT_STATUSES: Final = frozenset({401, 402})
 #: Causes that stay with the request when no HTTP status says so. Any other is worth another try:
 #: lines of an expired batch were seen with nothing but "An error occurred".
 _REQUEST_FAULTS: Final = frozenset(
@@ -64,7 +68,7 @@ def record(fields: dict[str, Any], *, read: Read) -> Outcome | str:
         case "batch_cancelled":
             return Cancelled()
         case _:
-            return _failed(_kind(said.names & _REQUEST_FAULTS), said, None)
+            return _failed(_kind(said, fault=bool(said.names & _REQUEST_FAULTS)), said, None)
 
 
 def answer(value: Any, *, request_id: str | None) -> Outcome | str:
@@ -73,10 +77,10 @@ def answer(value: Any, *, request_id: str | None) -> Outcome | str:
     status = fields.get("status", "completed")
     if status in ("failed", "cancelled"):
         said = words(fields.get("error"))
-        fault = said.names & _REQUEST_FAULTS or _is_image_fault(said)
+        kind = _kind(said, fault=bool(said.names & _REQUEST_FAULTS) or _is_image_fault(said))
         named = said if said.cause else Words(code=str(status), message=said.message)
         billed = _usage(fields) if fields.get("usage") else None
-        return _failed(_kind(fault), named, request_id, billed)
+        return _failed(kind, named, request_id, billed)
     if not isinstance(fields.get("output"), list):
         return "a response without output"
     items = [reading.fields(item) for item in reading.items(fields.get("output"))]
@@ -101,9 +105,9 @@ def _response(response: Mapping[str, Any], read: Read) -> Outcome | str:
     if status in _OK:
         return read(body, request_id=request_id)
     said = words(reading.fields(body).get("error"))
-    fault = status in _REQUEST_FAULT_STATUSES and not said.names & ACCOUNT_CODES
+    kind = _kind(said, fault=status in _REQUEST_FAULT_STATUSES)
     named = said if said.cause else Words(code=f"http_{status}", message=said.message)
-    return _failed(_kind(fault), named, request_id)
+    return _failed(Closed if status in _ACCOUNT_STATUSES else kind, named, request_id)
 
 
 def _finish(status: Any, fields: Mapping[str, Any], *, refused: bool) -> Finish:
@@ -143,16 +147,18 @@ def _is_image_fault(said: Words) -> bool:
     return "image" in (said.cause or "")
 
 
-def _kind(fault: object) -> type[Rejected | Transient]:
+def _kind(said: Words, *, fault: bool) -> type[Rejected | Transient | Closed]:
+    if is_the_accounts(said, blames_request=fault):
+        return Closed
     return Rejected if fault else Transient
 
 
 def _failed(
-    kind: type[Rejected | Transient],
+    kind: type[Rejected | Transient | Closed],
     said: Words,
     request_id: str | None,
     usage: Usage | None = None,
-) -> Rejected | Transient:
+) -> Rejected | Transient | Closed:
     return kind(
         code=said.cause or "unknown_error",
         message=said.message or "the provider gave no reason",

@@ -40,7 +40,7 @@ _NEVER_SENT: Final = (
 )
 
 #: Causes that both providers document as the account's, under whatever HTTP status they come.
-ACCOUNT_CODES: Final = frozenset(
+_ACCOUNT_CODES: Final = frozenset(
     {
         "account_deactivated",
         "authentication_error",
@@ -132,6 +132,18 @@ def words(error: Any) -> Words:
     )
 
 
+def is_the_accounts(said: Words, *, blames_request: bool) -> bool:
+    """Whether an error is the account's: the same request succeeds once a person has mended that.
+
+    The one table for replies and for lines of a result file. `blames_request` is an error that counts as the
+    request's own otherwise; only there are its words asked as well as its code.
+    """
+    if said.names & _ACCOUNT_CODES:
+        return True
+    message = (said.message or "").lower()
+    return blames_request and any(phrase in message for phrase in _ACCOUNT_PHRASES)
+
+
 def failure(error: Exception) -> Failure:
     """What an exception of either SDK, or of the HTTP library below them, says for certain."""
     response = getattr(error, "response", None)
@@ -208,7 +220,7 @@ def _verdict(status: int, said: Words) -> Verdict:  # noqa: PLR0911 - a table, r
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         overloaded = any(_OVERLOADED in word for word in (*said.names, message))
         return Verdict.BUSY if status in _OVERLOAD_STATUSES and overloaded else Verdict.UNCLEAR
-    if said.names & ACCOUNT_CODES:
+    if is_the_accounts(said, blames_request=status in _BODY_STATUSES and bool(said.names)):
         return Verdict.ACCOUNT
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Verdict.BUSY
@@ -219,8 +231,7 @@ def _verdict(status: int, said: Words) -> Verdict:  # noqa: PLR0911 - a table, r
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or said.names & _MODEL_CODES:
         return Verdict.INVALID
     if status in _BODY_STATUSES and said.names:
-        spent = any(phrase in message for phrase in _ACCOUNT_PHRASES)
-        return Verdict.ACCOUNT if spent else Verdict.INVALID
+        return Verdict.INVALID
     # Keys, permissions, redirects, and a gateway's own pages: no fault of any one request.
     return Verdict.ACCOUNT
 

@@ -1,6 +1,7 @@
 """Lanes that a person pauses, resumes, flushes; rounds that come now."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from tests.support.factories import LIMITS, an_admission
 ACCOUNT = LaneName("anthropic", "default")
 MODEL = LaneName("anthropic", "default", "claude-haiku-4-5")
 OTHER = LaneName("anthropic", "default", "claude-opus-4-8")
+REST = timedelta(hours=2)
 SOON = {"tier": "near-real-time"}
 
 
@@ -44,9 +46,7 @@ def resumes_itself(desk: Desk) -> bool:
     """Whether a look that succeeds resumes the account, as the collector's does."""
     with desk.engine.begin() as connection:
         later = ledger.now(connection) + timedelta(hours=1)
-        return lanes.resume(
-            connection, provider="anthropic", account="default", paused_before=later
-        )
+        return lanes.resume(connection, provider="anthropic", account="default", at=later)
 
 
 @pytest.mark.parametrize(("lane", "goes"), [(ACCOUNT, False), (MODEL, False), (OTHER, True)])
@@ -102,10 +102,30 @@ def test_a_person_resumes_what_we_paused(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         now = ledger.now(connection)
         lanes.pause(connection, provider="anthropic", account="default", reason="401", at=now)
+        lanes.rest(connection, provider="anthropic", account="default", until=now + REST)
 
     assert {"resumed": 1} == resume(desk, ACCOUNT)["did"]
     assert {"it is not paused": 1} == resume(desk, ACCOUNT)["left"]
-    assert [(None, None, None)] == desk.rows("SELECT paused_at, pause_reason, paused_by FROM lane")
+    assert [(None, None, None, None)] == desk.rows(
+        "SELECT paused_at, pause_reason, paused_by, not_before FROM lane"
+    )
+
+
+def test_a_lane_that_is_to_rest_is_not_resumed_before(desk: Desk) -> None:
+    """
+    The longest rest counts, and where nothing is paused there is nothing to rest from.
+    """
+    with desk.engine.begin() as connection:
+        now = ledger.now(connection)
+        rest = partial(lanes.rest, connection, provider="anthropic", account="default")
+        resume = partial(lanes.resume, connection, provider="anthropic", account="default")
+        rest(until=now + 2 * REST)
+        lanes.pause(connection, provider="anthropic", account="default", reason="no money", at=now)
+        rest(until=now + REST)
+        rest(until=now)
+        early, late = resume(at=now + REST / 2), resume(at=now + REST)
+
+    assert (False, True) == (early, late)
 
 
 def test_a_second_pause_keeps_the_first_ones_reason(desk: Desk) -> None:

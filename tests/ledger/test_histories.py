@@ -25,6 +25,7 @@ from app.policy.judging import Charge
 from app.policy.lifecycle import JobState, SubmissionState
 from app.policy.outcomes import (
     Answered,
+    Closed,
     Finish,
     Lapsed,
     Outcome,
@@ -42,6 +43,7 @@ OUTCOMES: list[Outcome] = [
     an_answer(finish=Finish.TRUNCATED),
     Rejected(code="invalid_request_error", message="no"),
     Transient(code="overloaded_error", message="busy"),
+    Closed(code="billing_error", message="no money"),
     Lapsed(),
 ]
 TABLES = "action, event, charge, attempt, notification, pack_item, submission, pack, ticket, job"
@@ -131,7 +133,8 @@ class Histories(RuleBasedStateMachine):
         assert (set(chosen), set()) == (moved, again)
         for job_id, outcome in chosen.items():
             is_last = isinstance(outcome, Answered | Rejected) or job_id in self.unwanted
-            if is_last or standings[job_id].counted >= 3:
+            used_up = standings[job_id].counted >= 3 and not isinstance(outcome, Closed)
+            if is_last or used_up:
                 self.ends[job_id] = outcome_name(outcome)
 
     @rule(submission_id=accepted)

@@ -10,6 +10,7 @@ import pytest
 from app.policy.outcomes import (
     Answered,
     Cancelled,
+    Closed,
     Finish,
     Lapsed,
     Outcome,
@@ -135,7 +136,11 @@ def errored(kind: str, **more: object) -> dict[str, object]:
         ("api_error", {}, Transient),
         ("rate_limit_error", {}, Transient),
         ("an_error_of_tomorrow", {}, Transient),
-        ("invalid_request_error", {"details": {"error_code": "organization_on_hold"}}, Transient),
+        ("permission_error", {}, Rejected),
+        ("authentication_error", {}, Closed),
+        ("billing_error", {}, Closed),
+        ("invalid_request_error", {"details": {"error_code": "organization_on_hold"}}, Closed),
+        ("rate_limit_error", {"details": {"error_code": "enforced_spend_limit_reached"}}, Closed),
     ],
 )
 def test_the_nested_error_type_says_whether_an_anthropic_line_may_be_repeated(
@@ -143,8 +148,31 @@ def test_the_nested_error_type_says_whether_an_anthropic_line_may_be_repeated(
 ) -> None:
     """The type stands inside the error inside the error."""
     failed = outcome(anthropic, errored(kind, **more))
-    assert isinstance(failed, Rejected | Transient)
+    assert isinstance(failed, Rejected | Transient | Closed)
     assert (type(failed), failed.message, failed.request_id) == (expected, "no", "req_1")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Your credit balance is too low to access the Anthropic API.", Closed),
+        ("You have reached your specified API usage limits.", Closed),
+        ("This request would exceed your workspace's spend limit.", Closed),
+        ("max_tokens: 200000 > 64000", Rejected),
+    ],
+)
+def test_an_account_without_money_says_so_in_words(
+    adapter: Adapter, message: str, expected: type[Outcome]
+) -> None:
+    """What has no code of its own is known as in a reply, by the same words."""
+    error = {"type": "invalid_request_error", "message": message}
+    records = {
+        "anthropic": errored(error["type"], message=message),
+        "openai": http(400, {"error": error}),
+    }
+    failed = outcome(adapter, records[adapter.name])
+    assert isinstance(failed, Rejected | Closed)
+    assert (type(failed), failed.message) == (expected, message)
 
 
 def test_the_other_ends_of_an_anthropic_line(anthropic: AnthropicProvider) -> None:
@@ -199,6 +227,7 @@ def test_the_status_says_how_a_response_finished(
         ("rate_limit_exceeded", Transient),
         ("invalid_prompt", Rejected),
         ("image_too_large", Rejected),
+        ("insufficient_quota", Closed),
     ],
 )
 def test_a_failed_response_was_billed(
@@ -206,7 +235,7 @@ def test_a_failed_response_was_billed(
 ) -> None:
     """A failed response keeps its usage, and its code says whether to repeat it."""
     failed = outcome(openai, response(status="failed", error={"code": code, "message": "no"}))
-    assert isinstance(failed, Rejected | Transient)
+    assert isinstance(failed, Rejected | Transient | Closed)
     assert (type(failed), failed.code) == (expected, code)
     assert failed.usage == Usage(input_tokens=10, output_tokens=5)
 
@@ -220,7 +249,14 @@ def http(status: int, body: object = None) -> dict[str, object]:
     ("record", "expected"),
     [
         (http(400, {"error": {"code": "invalid_value", "message": "no"}}), Rejected),
-        (http(400, {"error": {"code": "billing_hard_limit_reached"}}), Transient),
+        (http(400, {"error": {"code": "billing_hard_limit_reached"}}), Closed),
+        (http(401), Closed),
+        (http(402), Closed),
+        (http(403), Rejected),
+        (http(403, {"error": {"code": "model_not_found", "message": "no access"}}), Rejected),
+        (http(403, {"error": {"code": "account_deactivated", "message": "no"}}), Closed),
+        (http(429, {"error": {"code": "insufficient_quota", "message": "no"}}), Closed),
+        (http(429, {"error": {"type": "insufficient_quota", "message": "no"}}), Closed),
         (http(404), Rejected),
         (http(413), Rejected),
         (http(422), Rejected),
@@ -233,6 +269,7 @@ def http(status: int, body: object = None) -> dict[str, object]:
         ({"response": None, "error": {"code": "request_timeout", "message": "x"}}, Transient),
         ({"response": None, "error": {"message": "An error occurred"}}, Transient),
         ({"response": None, "error": {"code": "invalid_prompt"}}, Rejected),
+        ({"response": None, "error": {"code": "billing_not_active"}}, Closed),
         ({"response": None, "error": {"code": "batch_expired"}}, Lapsed),
         ({"response": None, "error": {"code": "batch_cancelled"}}, Cancelled),
     ],

@@ -125,6 +125,25 @@ def test_lines_may_fail_without_a_reason(simulator: Simulator) -> None:
     assert 40 - len(errored) == simulator.books()["lines"]
 
 
+def test_an_account_may_be_closed_while_its_batch_runs(simulator: Simulator) -> None:
+    """Some lines are refused in the provider's words for an account without money, and not billed."""
+    for path in (MESSAGES_BATCHES, RESPONSES_BATCHES):
+        arm(simulator, "closed_account", method="POST", path=path, share=0.3)
+    batch = simulator.messages_batch({f"r{n}": say(f"{TEXT} {n}") for n in range(40)})
+    simulator.ended(batch.id)
+    errored = [one for one in simulator.results(batch.id).values() if one.type == "errored"]
+    ended = simulator.terminal(
+        simulator.responses_batch([line(f"r{n}", f"{TEXT} {n}") for n in range(40)]).id
+    )
+    refused = simulator.lines(ended.error_file_id).values()
+    codes = {one["response"]["body"]["error"]["code"] for one in refused}
+
+    assert 0 < len(errored) < 40
+    assert all("credit balance" in one.error.error.message for one in errored)
+    assert {"insufficient_quota"} == codes
+    assert 80 - len(errored) - len(refused) == simulator.books()["lines"]
+
+
 @pytest.mark.parametrize(
     "body", [{"fault": "flood"}, {"fault": "cut", "share": 2}, {"fault": "cut", "speed": 1}]
 )

@@ -72,6 +72,8 @@ class Road:
     sweep_every: timedelta = timedelta(hours=1)
     #: How long after its end an empty file may still fill.
     empty_after: timedelta = timedelta(hours=1)
+    #: How long a lane rests whose account refused lines.
+    closed_for: timedelta = timedelta(hours=1)
 
     def __post_init__(self) -> None:
         providers = {(self.name, "default"): self.provider}
@@ -120,6 +122,7 @@ class Road:
                 lines_max=100, downloads_max=3, again_after=MOMENT, empty_after=self.empty_after
             ),
             on_settled=lambda: None,
+            closed_for=self.closed_for,
         )
         self.collector = Collector(
             engine=self.engine,
@@ -141,12 +144,19 @@ class Road:
         )
         self.sweep.run()
 
-    def admit(self, count: int, *, account: str | None = None, workload: str | None = None) -> None:
-        """Let jobs wait, at the default account unless another is named."""
+    def admit(
+        self,
+        count: int,
+        *,
+        account: str | None = None,
+        workload: str | None = None,
+        named: str | None = None,
+    ) -> None:
+        """Let jobs wait, at the default account unless another is named; `named` tells them from others."""
         endpoint = Endpoint(ENDPOINTS[self.name])
         at: dict[str, str] = {"account": account} if account else {}
         at |= {"workload": workload} if workload else {}
-        named = account or "task"
+        named = named or account or "task"
         admissions = [
             an_admission(f"{named}-{n}", prompt=f"Note {n} of {named}.", endpoint=endpoint, **at)
             for n in range(count)

@@ -7,10 +7,11 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.policy.lifecycle import Fail, JobState, Retry, Succeed
+from app.policy.lifecycle import Fail, GiveBack, JobState, Retry, Succeed
 from app.policy.outcomes import (
     Answered,
     Cancelled,
+    Closed,
     Finish,
     Lapsed,
     Missing,
@@ -38,6 +39,7 @@ OUTCOMES: list[Outcome] = [
     CUT,
     Rejected(code="invalid_request_error", message="no"),
     Transient(code="overloaded_error", message="busy"),
+    Closed(code="billing_error", message="no money"),
     Lapsed(),
     Cancelled(),
     Missing(),
@@ -85,6 +87,26 @@ def test_a_retry_stays_within_attempts_and_due_time(outcome: Outcome, standing: 
         assert standing.due_at is None or move.ready_at < standing.due_at
         assert not standing.cancel_requested
     assert standing.attempt == move.attempt
+
+
+@given(standings)
+def test_a_closed_account_is_nobodys_attempt(standing: Standing) -> None:
+    """
+    However often it has happened, no job fails of it: it waits as if it had never been sent, unless nobody
+    wants it any more.
+    """
+    closed = Closed(code="billing_error", message="no money")
+    move = next_move(closed, standing, prices=PRICES, now=NOW, first_backoff=FIRST)
+
+    if standing.cancel_requested:
+        assert isinstance(move, Fail)
+        assert JobState.CANCELLED == move.state
+    elif standing.due_at is not None and standing.due_at <= NOW:
+        assert isinstance(move, Fail)
+        assert JobState.EXPIRED == move.state
+    else:
+        assert isinstance(move, GiveBack)
+        assert (NOW, "billing_error") == (move.ready_at, move.code)
 
 
 @given(standings)
