@@ -48,6 +48,7 @@ DIRECTED: Final = {
     "an illegal move": "tests/ledger/test_illegal_moves.py",
     "a flush before anybody looked": "tests/completion/test_redis_loss.py::"
     "test_what_was_forgotten_before_anybody_looked_is_told_again",
+    "a run that Redis forgot in part": "tests/client/test_bulk_forgotten.py",
     "a mark that comes too late": "tests/ledger/test_redis_marks.py",
     "a late batch that another adopted": "tests/submitting/test_late_creates.py::"
     "test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_out",
