@@ -26,6 +26,7 @@ from unhurried.envelopes import Envelopes
 from unhurried.errors import CallError
 from unhurried.options import split
 from unhurried.presence import require_served
+from unhurried.remembered import Remembered
 from unhurried.run_wire import parts_key, run_key
 
 #: Parts of one round trip, and bytes of messages after which it goes early: what publishing holds in
@@ -84,6 +85,9 @@ class Publisher:
         self._common = common
         self._tier: Tier | None = None
         self._envelopes: Envelopes | None = None
+        prefix = key_prefix(app)
+        self._run, self._parts = prefix + run_key(run_id), prefix + parts_key(run_id)
+        self._remembered = Remembered(self._run)
 
     @property
     def tier(self) -> Tier:
@@ -94,7 +98,8 @@ class Publisher:
         """Publish all of them.
 
         Raises what the items raise, and as `delay` does for an argument that cannot be sent: then the
-        run is left unsealed, with what came before. Raises ServiceUnavailable where Redis is down.
+        run is left unsealed, with what came before. Raises ServiceUnavailable where Redis is down, or has
+        forgotten what came before.
         """
         require_workable(self._app)
         with redis_answers(_AGAIN):
@@ -106,6 +111,20 @@ class Publisher:
             for portion in self._portions(channel, items):
                 with redis_answers(_AGAIN):
                     self._send(portion)
+
+    def total(self) -> int:
+        """How many parts the run has: what is there, since an interrupted run may hold more than this call.
+
+        Raises ServiceUnavailable where Redis has forgotten some of what this call published.
+        """
+        with redis_answers(_AGAIN):
+            # At one moment: a count of what is there says nothing where some of it is gone.
+            pipe = redis_of(self._app).pipeline(transaction=True)
+            self._remembered.look(pipe)
+            pipe.zcard(self._parts)
+            found, total = pipe.execute()
+        self._remembered.require(found)
+        return int(total)
 
     def _portions(
         self, channel: Any, items: Iterable[Item]
@@ -170,13 +189,15 @@ class Publisher:
         marker = Marker(
             tier=self.tier, endpoint=TASK_NAMES[self._endpoint], published_at=datetime.now(UTC)
         ).model_dump_json()
-        run, parts = prefix + run_key(self._run_id), prefix + parts_key(self._run_id)
         pipe = redis_of(self._app).pipeline(transaction=False)
+        self._remembered.look(pipe)
         for _, task_id, _ in portion:
             pipe.set(prefix + marker_key(task_id), marker, ex=REDIS_LIFETIME_S)
-        pipe.zadd(parts, {task_id: place for place, task_id, _ in portion})
-        pipe.hset(run, "published", portion[-1][0] + 1)
-        for key in (run, parts):
+        pipe.zadd(self._parts, {task_id: place for place, task_id, _ in portion})
+        pipe.hset(self._run, "published", portion[-1][0] + 1)
+        for key in (self._run, self._parts):
             pipe.expire(key, REDIS_LIFETIME_S)
         pipe.lpush(prefix + QUEUES[self.tier], *(message for _, _, message in portion))
-        pipe.execute()
+        self._remembered.write(pipe, len(portion))
+        found, *_ = pipe.execute()
+        self._remembered.require(found, parts=len(portion))

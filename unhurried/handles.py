@@ -130,8 +130,9 @@ class Handle:
         fails its task. `then` is your task that is published once, when every part has ended, and `notify` tells
         people or programs of it. With a `key`, publishing again after an interruption goes on with the same run.
 
-        Raises CallError or ValueError for what cannot be sent, ServiceUnavailable, and what the items raise:
-        the run is then left unsealed, and its `then` does not run.
+        Raises CallError or ValueError for what cannot be sent, ServiceUnavailable where Redis did not take or
+        did not keep what was published, and what the items raise: the run is then left unsealed, and its `then`
+        does not run.
         """
         _refuse_mixed({"link": then})
         app = bound_app()
@@ -139,7 +140,7 @@ class Handle:
         seal = Seal(app, endpoint=self.endpoint, run_id=run_id, then=then, notify=notify)
         publisher = Publisher(app, endpoint=self.endpoint, run_id=run_id, common=shared(common))
         publisher.publish(items)
-        seal.publish(tier=publisher.tier, common=common)
+        seal.publish(total=publisher.total(), tier=publisher.tier, common=common)
         return Run(run_id, app=app)
 
     def run(self, run_id: str) -> Run:

@@ -68,7 +68,7 @@ def is_run_reference(value: Any) -> bool:
 
 
 def run_key(run_id: str) -> str:
-    """The Redis hash of a run: `published` and `sealed` by its caller, `counts` by the service."""
+    """The Redis hash of a run: `published`, `published:<call>` and `sealed` by its caller, `counts` by the service."""
     return f"unhurried:run:{run_id}"
 
 

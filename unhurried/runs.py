@@ -25,7 +25,6 @@ from unhurried.run_wire import (
     RUN_TASK,
     RunCounts,
     RunState,
-    parts_key,
     run_key,
 )
 from unhurried.schemas import Schema
@@ -193,13 +192,8 @@ class Seal:
         self._then = then
         self._notify = [one.model_dump(mode="json") for one in notices(notify or [])]
 
-    def publish(self, *, tier: Tier, common: Mapping[str, Any]) -> None:
+    def publish(self, *, total: int, tier: Tier, common: Mapping[str, Any]) -> None:
         """Seal the run. May be repeated: the same seal is the same task."""
-        prefix = key_prefix(self._app)
-        with redis_answers("publish the run again with the same key"):
-            client = redis_of(self._app)
-            # What is there, not what was published this time: an interrupted run may hold more.
-            total = client.zcard(prefix + parts_key(self._run_id))
         options = {
             "tier": tier,
             "notify": self._notify,
@@ -217,7 +211,7 @@ class Seal:
             kwargsrepr="{}",
         )
         with redis_answers(_LATER):
-            client.hset(prefix + run_key(self._run_id), "sealed", 1)
+            redis_of(self._app).hset(key_prefix(self._app) + run_key(self._run_id), "sealed", 1)
 
 
 def id_of_run(endpoint: Endpoint, key: object, *, tenant: str) -> str:

@@ -10,13 +10,14 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import jobs, notifications, revoking, runs, schema
+from app.ledger import jobs, notifications, repeats, revoking, runs, schema, sharing
 from app.ledger.sharing import Shared
+from app.policy import refusals
 from app.policy.admission import JobDraft, Refusal
 from app.policy.awaiting import Follower, awaited_by
 from app.policy.lifecycle import ENDED, JobState
 from app.policy.runs import RunDraft
-from app.policy.tickets import REVOKED, TicketState, ended_with
+from app.policy.tickets import TicketState, ended_with
 from unhurried.contract import MailNotice, OnFailure, WebhookNotice
 
 
@@ -84,17 +85,19 @@ def admit(
 ) -> list[Admitted]:
     """Record the messages; commit afterwards, then forget them at the broker.
 
-    A key that names a job with another request becomes a refusal with code `idempotency_conflict`.
-    A job that has ended already makes the ticket ready at once, and so does a revoke. A call whose workload reuses answers, or
-    asks once for what is under way, gets the job of an identical one.
+    What comes of them is what would come of one after the other. A key that names a job with another request
+    becomes a refusal with code `idempotency_conflict`; a task that has a ticket for something else already is
+    left out. A job that has ended already makes the ticket ready at once, and so does a revoke. A call whose
+    workload reuses answers, or asks once for what is under way, gets the job of an identical one.
     """
     admissions = _unless_revoked(connection, _parts_of_runs(connection, admissions, at))
-    asked = [
-        (a.message.task_id, a.decision) for a in admissions if isinstance(a.decision, JobDraft)
-    ]
-    shared = jobs.reused(connection, asked, at=at)
-    drafts = {draft.id: draft for _, draft in asked}
-    own = [draft for draft in drafts.values() if draft.id not in shared]
+    there = repeats.standing(connection, [one.message.task_id for one in admissions])
+    admissions = _with_tickets(admissions, there)
+    first = _first_of_each(admissions)
+    shared = repeats.shared_before(connection, first.values(), there)
+    left = [draft for _, draft in first.values() if draft.id not in shared]
+    shared |= sharing.answered(connection, left, at=at)
+    own = [draft for draft in left if draft.id not in shared]
     states, joined = jobs.insert_jobs(connection, own, at=at)
     admitted = [_place(admission, states, shared | joined) for admission in admissions]
     _insert_tickets(connection, admitted, at)
@@ -106,51 +109,69 @@ def admit(
     return admitted
 
 
+def _with_tickets(
+    admissions: Sequence[Admission], there: Mapping[repeats.Place, repeats.Standing]
+) -> list[Admission]:
+    """The messages, without those that ask for a job of which no ticket would come."""
+    asked = [
+        (
+            (one.message.task_id, one.message.context_digest),
+            one.decision if isinstance(one.decision, JobDraft) else None,
+        )
+        for one in admissions
+    ]
+    in_vain = repeats.in_vain(asked, there)
+    return [one for one, vain in zip(admissions, in_vain, strict=True) if not vain]
+
+
+def _first_of_each(admissions: Sequence[Admission]) -> dict[UUID, tuple[str, JobDraft]]:
+    """By the id of each job, the task and the draft that came first: that one stands."""
+    first: dict[UUID, tuple[str, JobDraft]] = {}
+    for one in admissions:
+        if isinstance(one.decision, JobDraft):
+            first.setdefault(one.decision.id, (one.message.task_id, one.decision))
+    return first
+
+
 def _parts_of_runs(
     connection: Connection, admissions: Sequence[Admission], at: datetime
 ) -> list[Admission]:
     """The messages, with those refused whose run was cancelled; runs are noted and sealed."""
-    belonging = {
-        one.decision.run: (one.decision.tenant, one.decision.workload)
-        for one in admissions
-        if isinstance(one.decision, JobDraft) and one.decision.run is not None
-    }
-    cancelled = runs.opened(connection, belonging, at=at)
+    cancelled = runs.opened(connection, _runs_of(admissions), at=at)
     for one in admissions:
         if isinstance(one.decision, RunDraft):
             runs.seal(connection, one.decision, at=at)
     return [
-        replace(one, decision=_dropped(one.decision))
+        replace(one, decision=refusals.dropped(one.decision))
         if isinstance(one.decision, JobDraft) and one.decision.run in cancelled
         else one
         for one in admissions
     ]
 
 
+def _runs_of(admissions: Sequence[Admission]) -> dict[UUID, tuple[str, str | None]]:
+    """Tenant and workload of each run, as the first message that names it says."""
+    found: dict[UUID, tuple[str, str | None]] = {}
+    for decision in (one.decision for one in admissions):
+        match decision:
+            case RunDraft():
+                found.setdefault(decision.id, (decision.tenant, decision.workload))
+            case JobDraft() if decision.run is not None:
+                found.setdefault(decision.run, (decision.tenant, decision.workload))
+            case _:
+                pass
+    return found
+
+
 def _unless_revoked(connection: Connection, admissions: list[Admission]) -> list[Admission]:
     """The messages, with those refused whose task was revoked before it was admitted."""
     revoked = revoking.among(connection, [one.message.task_id for one in admissions])
     return [
-        replace(one, decision=_revoked(one.decision))
+        replace(one, decision=refusals.revoked(one.decision))
         if one.message.task_id in revoked and isinstance(one.decision, JobDraft | NotificationDraft)
         else one
         for one in admissions
     ]
-
-
-def _revoked(draft: JobDraft | NotificationDraft) -> Refusal:
-    return Refusal(
-        code=REVOKED, message="revoked", run=draft.run if isinstance(draft, JobDraft) else None
-    )
-
-
-def _dropped(draft: JobDraft) -> Refusal:
-    return Refusal(
-        code="cancelled",
-        message="its run was cancelled before the call was admitted",
-        on_failure=draft.on_failure,
-        run=draft.run,
-    )
 
 
 def _place(
@@ -158,30 +179,19 @@ def _place(
     states: Mapping[UUID, tuple[bytes, JobState]],
     shared: Mapping[UUID, Shared],
 ) -> Admitted:
-    decision = admission.decision
+    message, decision = admission.message, admission.decision
     if not isinstance(decision, JobDraft):
         ready = isinstance(decision, Refusal)
-        return Admitted(message=admission.message, decision=decision, ready=ready)
+        return Admitted(message=message, decision=decision, ready=ready)
     other = shared.get(decision.id)
-    if other is not None:
-        return Admitted(
-            message=admission.message,
-            decision=replace(decision, id=other.job_id),
-            ready=other.state in ENDED,
-            shared=True,
-        )
-    fingerprint, state = states[decision.id]
+    fingerprint, state = states[decision.id] if other is None else (other.fingerprint, other.state)
     if fingerprint != decision.fingerprint:
-        return Admitted(message=admission.message, decision=_conflict(decision), ready=True)
-    return Admitted(message=admission.message, decision=decision, ready=state in ENDED)
-
-
-def _conflict(draft: JobDraft) -> Refusal:
-    named = f"idempotency key {draft.key!r}" if draft.key else "this task id"
-    return Refusal(
-        code="idempotency_conflict",
-        message=f"{named} already names a job with another request; use a new key",
-        on_failure=draft.on_failure,
+        return Admitted(message=message, decision=refusals.conflict(decision), ready=True)
+    return Admitted(
+        message=message,
+        decision=decision if other is None else replace(decision, id=other.job_id),
+        ready=state in ENDED,
+        shared=other is not None,
     )
 
 

@@ -13,20 +13,6 @@ from app.ledger import schema, sharing
 from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft
 from app.policy.lifecycle import JobState
-from app.policy.sharing import ALONE
-
-
-def reused(
-    connection: Connection, drafts: Sequence[tuple[str, JobDraft]], *, at: datetime
-) -> dict[UUID, Shared]:
-    """The jobs of others that these calls get without asking, by the id of the job they would have made.
-
-    `drafts` are (task id, draft).
-    """
-    may = [(task_id, draft) for task_id, draft in drafts if draft.sharing != ALONE]
-    before = sharing.before(connection, {task_id: draft.id for task_id, draft in may})
-    left = [draft for _, draft in may if draft.id not in before]
-    return before | sharing.answered(connection, left, at=at)
 
 
 def insert_jobs(
@@ -52,11 +38,17 @@ def insert_jobs(
 
 
 def _insert(connection: Connection, drafts: Sequence[JobDraft], at: datetime) -> set[UUID]:
-    # In one order everywhere: two pumps that hold flights which the other wants would wait for ever.
-    ordered = sorted(drafts, key=lambda draft: (draft.sharing.flight or b"", draft.id))
+    # In one order everywhere: two pumps that hold flights which the other wants would wait for ever. Those of
+    # one flight as they came: the first of them asks for all.
+    ordered = sorted(drafts, key=_order)
     rows = [_job_row(draft, at) for draft in ordered]
     statement = insert(schema.job).on_conflict_do_nothing().returning(schema.job.c.id)
     return {row.id for row in connection.execute(statement, rows)}
+
+
+def _order(draft: JobDraft) -> tuple[bytes, bytes]:
+    flight = draft.sharing.flight
+    return (b"", draft.id.bytes) if flight is None else (flight, b"")
 
 
 def _known(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, JobState]]:

@@ -17,29 +17,9 @@ class Shared:
     """The job that stands for the one a call would have made."""
 
     job_id: UUID
+    #: What it asks: a task that comes again with another request does not share it.
+    fingerprint: bytes
     state: JobState
-
-
-def before(connection: Connection, tasks: dict[str, UUID]) -> dict[UUID, Shared]:
-    """What earlier copies of these messages share already: a message that comes twice asks nothing.
-
-    `tasks` are the draft's ids by the task id that asks for them.
-    """
-    if not tasks:
-        return {}
-    rows = connection.execute(
-        text("""
-            SELECT ticket.task_id, job.id, job.state FROM ticket JOIN job ON job.id = ticket.job_id
-            WHERE ticket.task_id = ANY(CAST(:task_ids AS text[]))
-            ORDER BY job.id FOR SHARE OF job
-        """),
-        {"task_ids": list(tasks)},
-    )
-    return {
-        tasks[row.task_id]: Shared(job_id=row.id, state=JobState(row.state))
-        for row in rows
-        if row.id != tasks[row.task_id]
-    }
 
 
 def answered(
@@ -52,7 +32,7 @@ def answered(
     rows = connection.execute(
         text("""
             SELECT DISTINCT ON (job.tenant, job.likeness)
-                   job.id, job.tenant, job.likeness, job.as_of, job.effective_until
+                   job.id, job.tenant, job.likeness, job.fingerprint, job.as_of, job.effective_until
             FROM job JOIN unnest(CAST(:tenants AS text[]), CAST(:likenesses AS bytea[]))
               AS m(tenant, likeness) ON job.tenant = m.tenant AND job.likeness = m.likeness
             WHERE job.state = 'succeeded'
@@ -74,7 +54,9 @@ def answered(
             effective_until=row.effective_until,
             now=at,
         ):
-            found[draft.id] = Shared(job_id=row.id, state=JobState.SUCCEEDED)
+            found[draft.id] = Shared(
+                job_id=row.id, fingerprint=bytes(row.fingerprint), state=JobState.SUCCEEDED
+            )
     return found
 
 
@@ -84,7 +66,7 @@ def under_way(connection: Connection, drafts: Sequence[JobDraft]) -> dict[UUID, 
         return {}
     rows = connection.execute(
         text("""
-            SELECT job.id, job.tenant, job.flight, job.due_at, job.state,
+            SELECT job.id, job.tenant, job.flight, job.fingerprint, job.due_at, job.state,
                    job.cancel_requested_at IS NOT NULL AS cancel_requested
             FROM job
             WHERE flight = ANY(CAST(:flights AS bytea[])) AND state IN ('waiting', 'in_flight')
@@ -99,5 +81,7 @@ def under_way(connection: Connection, drafts: Sequence[JobDraft]) -> dict[UUID, 
         if row is not None and may_join(
             wanted_due_at=draft.due_at, due_at=row.due_at, cancel_requested=row.cancel_requested
         ):
-            found[draft.id] = Shared(job_id=row.id, state=JobState(row.state))
+            found[draft.id] = Shared(
+                job_id=row.id, fingerprint=bytes(row.fingerprint), state=JobState(row.state)
+            )
     return found

@@ -138,6 +138,24 @@ def test_a_refused_part_counts_as_failed(service: Service) -> None:
     assert (RunState.ENDED, 2, 1) == look(service)
 
 
+@pytest.mark.parametrize("portions", [1, 2])
+def test_a_part_whose_key_names_another_request_counts_as_failed(
+    service: Service, portions: int
+) -> None:
+    """
+    A key that stands twice in a run is a conflict, and the run ends with it.
+    """
+    first, second = (an_admission(name, prompt=name, key="k", run=RUN) for name in ("a", "b"))
+    if portions == 1:
+        (job_id,) = admit(service.engine, [first, second, a_seal(2)])
+    else:
+        (job_id,) = admit(service.engine, [first])
+        admit(service.engine, [second, a_seal(2)])
+    answer(service.engine, [job_id])
+
+    assert (RunState.ENDED, 2, 1) == look(service)
+
+
 def test_parts_that_share_a_job_are_parts_each(service: Service) -> None:
     """
     Two parts on one key are one request and two results.

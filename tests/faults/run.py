@@ -53,6 +53,13 @@ DIRECTED: Final = {
     "an illegal move": "tests/ledger/test_illegal_moves.py",
     "a flush before anybody looked": "tests/completion/test_redis_loss.py::"
     "test_what_was_forgotten_before_anybody_looked_is_told_again",
+    "two requests in one portion": "tests/ledger/test_portions.py::"
+    "test_of_two_requests_with_one_key_the_first_stands",
+    "a task id twice in one portion": "tests/ledger/test_portions.py::"
+    "test_of_two_requests_with_one_task_id_the_first_is_bought_for_its_task",
+    "a task id with another key": "tests/ledger/test_portions.py::"
+    "test_a_task_that_comes_again_with_another_key_buys_nothing",
+    "a run that Redis forgot in part": "tests/client/test_bulk_forgotten.py",
     "a mark that comes too late": "tests/ledger/test_redis_marks.py",
     "a late batch that another adopted": "tests/submitting/test_late_creates.py::"
     "test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_out",

@@ -91,6 +91,6 @@ def _of_key(key: str, one: Mapping[str, Any]) -> Iterator[str]:
     name = _IDS.sub("…", key)
     yield name
     if one["type"] == "hash":
-        yield from (f"{name} {field}" for field in one["value"])
+        yield from (f"{name} {_IDS.sub('…', field)}" for field in one["value"])
     elif "json" in one["value"] and isinstance(one["value"]["json"], dict):
         yield from (f"{name} {field}" for field in one["value"]["json"])

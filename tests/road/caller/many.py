@@ -1,13 +1,14 @@
-"""A caller's processes that publish runs: whole, cut off and again, cancelled; and look at one by its id."""
+"""A caller's processes that publish runs: whole, cut off and again, cancelled, held; and look at one by its id."""
 
 import json
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tasks import bulk_report
-from unhurried import JobCancelled, email, item, messages
+from unhurried import JobCancelled, ServiceUnavailable, email, item, messages
 from unhurried.bulk import Item
 
 PROMPT = "Tell me about sand. A grain is small. A beach is large."
@@ -54,6 +55,21 @@ def again() -> Any:
     return publish("cut", some("cut", CUT)).id
 
 
+def held(until: str) -> Any:
+    """In the middle of publishing, wait until somebody writes into this pipe."""
+
+    def some_held() -> Iterator[Item]:
+        for number, one in enumerate(some("cut", CUT)):
+            if number == CUT - 1:
+                Path(until).read_bytes()
+            yield one
+
+    try:
+        return publish("cut", some_held()).id
+    except ServiceUnavailable as error:
+        return {"code": error.code, "says": str(error)}
+
+
 def cancelled() -> Any:
     """Cancelled as soon as it is published."""
     run = publish("cancelled", some("cancelled", CANCELLED))
@@ -86,6 +102,7 @@ def main() -> None:
         "whole": whole,
         "cut_off": cut_off,
         "again": again,
+        "held": held,
         "cancelled": cancelled,
         "look": look,
     }
