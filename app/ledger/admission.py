@@ -1,11 +1,12 @@
 """Take messages into the ledger: tickets, and the jobs they wait for. May be repeated without effect."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
@@ -67,6 +68,16 @@ class Admission:
     message: Message
     decision: Decision
 
+    def used_for(self, use: bytes | None) -> "Admission":
+        """The same as another call under its task's id: with a job and a ticket of its own."""
+        if use is None or not isinstance(self.decision, JobDraft):
+            return self
+        digest = hashlib.sha256(self.message.context_digest + use).digest()
+        return Admission(
+            message=replace(self.message, context_digest=digest),
+            decision=replace(self.decision, id=uuid5(self.decision.id, use.hex())),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admitted:
@@ -86,12 +97,14 @@ def admit(
     """Record the messages; commit afterwards, then forget them at the broker.
 
     What comes of them is what would come of one after the other. A key that names a job with another request
-    becomes a refusal with code `idempotency_conflict`; a task that has a ticket for something else already is
-    left out. A job that has ended already makes the ticket ready at once, and so does a revoke. A call whose
+    becomes a refusal with code `idempotency_conflict`; without a key, a task that comes again with another
+    request is another call, with a job and a ticket of its own. A job that has ended already makes the ticket ready at once, and so does a revoke. A call whose
     workload reuses answers, or asks once for what is under way, gets the job of an identical one.
     """
     admissions = _unless_revoked(connection, _parts_of_runs(connection, admissions, at))
     there = repeats.standing(connection, [one.message.task_id for one in admissions])
+    uses = repeats.uses(connection, _asked(admissions), there)
+    admissions = [one.used_for(use) for one, use in zip(admissions, uses, strict=True)]
     admissions = _with_tickets(admissions, there)
     first = _first_of_each(admissions)
     shared = repeats.shared_before(connection, first.values(), there)
@@ -113,15 +126,18 @@ def _with_tickets(
     admissions: Sequence[Admission], there: Mapping[repeats.Place, repeats.Standing]
 ) -> list[Admission]:
     """The messages, without those that ask for a job of which no ticket would come."""
-    asked = [
+    in_vain = repeats.in_vain(_asked(admissions), there)
+    return [one for one, vain in zip(admissions, in_vain, strict=True) if not vain]
+
+
+def _asked(admissions: Sequence[Admission]) -> list[tuple[repeats.Place, JobDraft | None]]:
+    return [
         (
             (one.message.task_id, one.message.context_digest),
             one.decision if isinstance(one.decision, JobDraft) else None,
         )
         for one in admissions
     ]
-    in_vain = repeats.in_vain(asked, there)
-    return [one for one, vain in zip(admissions, in_vain, strict=True) if not vain]
 
 
 def _first_of_each(admissions: Sequence[Admission]) -> dict[UUID, tuple[str, JobDraft]]:

@@ -21,13 +21,16 @@ class Standing:
     job_id: UUID | None
     tenant: str | None = None
     endpoint: str | None = None
+    #: Of the job's request.
+    fingerprint: bytes | None = None
 
 
 def standing(connection: Connection, task_ids: Sequence[str]) -> dict[Place, Standing]:
     """The tickets of these tasks."""
     rows = connection.execute(
         text("""
-            SELECT ticket.task_id, ticket.context_digest, ticket.job_id, job.tenant, job.endpoint
+            SELECT ticket.task_id, ticket.context_digest, ticket.job_id, job.tenant, job.endpoint,
+                   job.fingerprint
             FROM ticket LEFT JOIN job ON job.id = ticket.job_id
             WHERE ticket.task_id = ANY(CAST(:task_ids AS text[]))
         """),
@@ -35,10 +38,50 @@ def standing(connection: Connection, task_ids: Sequence[str]) -> dict[Place, Sta
     )
     return {
         (row.task_id, bytes(row.context_digest)): Standing(
-            job_id=row.job_id, tenant=row.tenant, endpoint=row.endpoint
+            job_id=row.job_id,
+            tenant=row.tenant,
+            endpoint=row.endpoint,
+            fingerprint=bytes(row.fingerprint) if row.fingerprint is not None else None,
         )
         for row in rows
     }
+
+
+def uses(
+    connection: Connection,
+    asked: Sequence[tuple[Place, JobDraft | None]],
+    there: Mapping[Place, Standing],
+) -> list[bytes | None]:
+    """Of each message: what tells it from an earlier call of its task that asked something else; None of the first.
+
+    Celery gives the last task of a chain the same id each time that the chain is applied. Only a key says that
+    it is to be one job all the same.
+    """
+    drafts = [draft for _, draft in asked if draft is not None]
+    jobs = _fingerprints(connection, [draft.id for draft in drafts])
+    places = {place: one.fingerprint for place, one in there.items()}
+    found: list[bytes | None] = []
+    for place, draft in asked:
+        own = draft.fingerprint if draft is not None else None
+        is_another = (
+            draft is not None
+            and draft.key is None
+            and bool({jobs.get(draft.id, own), places.get(place, own)} - {own, None})
+        )
+        found.append(own if is_another else None)
+        if not is_another:
+            places.setdefault(place, own)
+        if not is_another and draft is not None:
+            jobs.setdefault(draft.id, draft.fingerprint)
+    return found
+
+
+def _fingerprints(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    rows = connection.execute(
+        text("SELECT id, fingerprint FROM job WHERE id = ANY(CAST(:ids AS uuid[]))"),
+        {"ids": list(job_ids)},
+    )
+    return {row.id: bytes(row.fingerprint) for row in rows}
 
 
 def in_vain(
@@ -84,6 +127,7 @@ def _shared(draft: JobDraft, there: Standing) -> bool:
     return (
         draft.key is None
         and there.job_id != draft.id
+        and there.fingerprint == draft.fingerprint
         and (there.tenant, there.endpoint) == (draft.tenant, draft.endpoint)
     )
 

@@ -80,6 +80,25 @@ def test_after_a_flush_only_the_one_that_is_missing_goes_out(service: Service, n
     assert 1 == bodies(service, "follows")
 
 
+def test_a_chain_that_ends_in_a_call_asks_each_time(service: Service) -> None:
+    """
+    Its call has one task id too: each request is answered, and what follows has both answers.
+    """
+    for _ in range(2):
+        for prompt in ("one", "another"):
+            with calling(service.redis_url):
+                last = _ask(prompt).set(task_id="last", link=[signature("caller.task", queue=HOME)])
+                last.apply_async()
+    for _ in range(2):
+        service.pump.run_once()
+    answer_all(service)
+    service.completer.run()
+
+    assert 2 == service.client.llen(HOME)
+    with service.engine.connect() as connection:
+        assert 2 == connection.execute(text("SELECT count(*) FROM job")).scalar_one()
+
+
 def test_a_restored_ledger_that_gives_numbers_anew_gives_no_callbacks_id_anew(
     service: Service,
 ) -> None:

@@ -190,15 +190,25 @@ def test_of_two_requests_with_one_key_the_first_stands(
     assert 0 == in_vain(engine)
 
 
-def test_of_two_requests_with_one_task_id_the_first_is_bought_for_its_task(
-    engine: Engine, portion: Callable[..., dict[str, tuple[str, str]]]
-) -> None:
+@pytest.mark.parametrize("workload", ["neither", "reusing"])
+def test_two_requests_with_one_task_id_are_two_calls(engine: Engine, workload: str) -> None:
     """
-    Its ticket waits for what it asked; nothing is bought for nobody.
+    Celery gives the last task of a chain one id each time it is applied. Each is asked once, however often each
+    comes, and has a ticket of its own.
     """
-    found = portion(asked("a", "neither", prompt="x"), asked("a", "neither", prompt="y"))
+    take_in(engine, [[asked("other", "reusing", prompt="x")]])
+    x, y = (asked("a", workload, prompt=prompt) for prompt in "xy")
+    take_in(engine, [[x, y, x], [y], [x, y]])
 
-    assert {"a": ("open", "x")} == found
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT convert_from(request, 'utf8') AS request FROM ticket
+                JOIN job ON job.id = ticket.job_id WHERE task_id = 'a' ORDER BY ticket.id
+            """)
+        )
+        waited_for = [json.loads(row.request)["messages"][0]["content"] for row in rows]
+    assert ["x", "y"] == waited_for
     assert 0 == in_vain(engine)
 
 

@@ -25,7 +25,8 @@ ticket = Table(
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("task_id", Text, nullable=False),
-    #: SHA-256 of the canvas context (group, chord, chain, links): one id in two contexts completes both.
+    #: SHA-256 of the canvas context (group, chord, chain, links), and of the request where the task's id came
+    #: before with another: one id in two contexts completes both.
     Column("context_digest", LargeBinary, nullable=False),
     #: None for a message that was refused or that asks for a notification.
     Column("job_id", Uuid, ForeignKey("job.id")),
