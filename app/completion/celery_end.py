@@ -26,10 +26,6 @@ from unhurried.errors import JobFailed
 from unhurried.following import step_ended
 
 
-def _nothing_is(_one: Publication) -> bool:
-    return False
-
-
 class CeleryEnd:
     """Tells Celery how a ticket ended."""
 
@@ -42,7 +38,7 @@ class CeleryEnd:
         ticket: ReadyTicket,
         value: dict[str, Any],
         *,
-        is_published: IsKnown = _nothing_is,
+        is_published: IsKnown = once.never_before,
     ) -> None:
         """Publish callbacks and the next chain step, store the result, count the chord part.
 
@@ -59,7 +55,7 @@ class CeleryEnd:
         ticket: ReadyTicket,
         error: JobFailed,
         *,
-        is_published: IsKnown = _nothing_is,
+        is_published: IsKnown = once.never_before,
     ) -> None:
         """Store the failure, count the chord part, fail the rest of the chain, call errbacks."""
         context = self._context(ticket, is_published)
@@ -78,7 +74,7 @@ class CeleryEnd:
         ticket: ReadyTicket,
         reason: str,
         *,
-        is_published: IsKnown = _nothing_is,
+        is_published: IsKnown = once.never_before,
     ) -> None:
         """Store REVOKED and count the chord part, as a worker does that is handed a revoked task.
 
@@ -96,7 +92,7 @@ class CeleryEnd:
 
         Each gets a task id of its own that the request gives it: repeated, it goes out once.
         """
-        context = self._context(ticket, _nothing_is)
+        context = self._context(ticket, once.never_before)
         with self._as_current(ticket, context):
             for callback in follows.of(ticket).callbacks:
                 self._publish(
@@ -107,7 +103,7 @@ class CeleryEnd:
 
     def restore_chord(self, ticket: ReadyTicket, group_id: str, size: int) -> bool:
         """Tell Redis again how large a chord is, if its body has still to be published."""
-        chord = self._context(ticket, _nothing_is).chord
+        chord = self._context(ticket, once.never_before).chord
         if not chord:
             return False
         key = self._backend.get_key_for_group(group_id, ".s")
@@ -115,7 +111,7 @@ class CeleryEnd:
 
     def lose_chord(self, ticket: ReadyTicket, reason: str) -> None:
         """Fail a chord's body and call its errbacks: what its other parts returned is gone."""
-        context = self._context(ticket, _nothing_is)
+        context = self._context(ticket, once.never_before)
         with self._as_current(ticket, context), once.publishing_as(once.of_chord(context.group)):
             body = signature(context.chord, app=self._app)
             try:
@@ -125,7 +121,7 @@ class CeleryEnd:
 
     def body_of(self, ticket: ReadyTicket) -> list[Publication]:
         """The tasks that go out first of the body of the chord that this ticket is a part of."""
-        context = self._context(ticket, _nothing_is)
+        context = self._context(ticket, once.never_before)
         return _body(context.group, context.chord)
 
     def _context(self, ticket: ReadyTicket, is_published: IsKnown) -> Any:

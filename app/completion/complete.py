@@ -112,7 +112,7 @@ class Completer:
         """How the ticket ended, once Celery knows it; adds what was published for it."""
         # Taken for the first time, nothing of its canvas can have gone out but by Redis's own mark.
         is_first = ticket.generation == 1 and ticket.attempts == 1
-        known = _nothing_is if is_first else self._is_published
+        known = once.never_before if is_first else self._is_published
         try:
             with once.watched(known, fence) as publications:
                 end = end_of(ticket)
@@ -158,10 +158,6 @@ class Completer:
             now = ledger.now(connection)
             tickets.postpone(connection, ticket.id, until=now + wait, reason=reason)
         tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=described(error))
-
-
-def _nothing_is(_one: Publication) -> bool:
-    return False
 
 
 def store_long_output(client: Any, key_prefix: str, end: Value) -> None:

@@ -115,6 +115,11 @@ def publishing_as(publisher: str) -> Iterator[None]:
         _PUBLISHER.reset(token)
 
 
+def never_before(_one: Publication) -> bool:
+    """For what goes out for the first time: nothing of it is known."""
+    return False
+
+
 def noted_in(engine: Engine) -> IsKnown:
     """Whether the ledger remembers that a task of a canvas went out."""
 

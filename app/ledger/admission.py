@@ -103,7 +103,7 @@ def admit(
     """
     admissions = _unless_revoked(connection, _parts_of_runs(connection, admissions, at))
     there = repeats.standing(connection, [one.message.task_id for one in admissions])
-    uses = repeats.uses(connection, _asked(admissions), there)
+    uses = repeats.uses(_asked(admissions), there)
     admissions = [one.used_for(use) for one, use in zip(admissions, uses, strict=True)]
     admissions = _with_tickets(admissions, there)
     first = _first_of_each(admissions)

@@ -23,8 +23,8 @@ def insert_jobs(
         return {}, {}
     fresh = _insert(connection, drafts, at)
     states = {draft.id: (draft.fingerprint, JobState.WAITING) for draft in drafts}
-    known = _known(connection, [draft.id for draft in drafts if draft.id not in fresh])
-    held_back = [draft for draft in drafts if draft.id not in fresh and draft.id not in known]
+    there = known(connection, [draft.id for draft in drafts if draft.id not in fresh])
+    held_back = [draft for draft in drafts if draft.id not in fresh and draft.id not in there]
     joined = sharing.under_way(connection, held_back)
     # A flight that must not be joined, or that landed this very moment: these ask for themselves.
     alone = [
@@ -34,7 +34,7 @@ def insert_jobs(
     ]
     if alone:
         _insert(connection, alone, at)
-    return states | known, joined
+    return states | there, joined
 
 
 def _insert(connection: Connection, drafts: Sequence[JobDraft], at: datetime) -> set[UUID]:
@@ -51,7 +51,8 @@ def _order(draft: JobDraft) -> tuple[bytes, bytes]:
     return (b"", draft.id.bytes) if flight is None else (flight, b"")
 
 
-def _known(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, JobState]]:
+def known(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, JobState]]:
+    """Fingerprints and states of jobs, none of which ends before this transaction does."""
     if not ids:
         return {}
     # FOR SHARE: a job that is being settled now is seen either as ended, or not before our ticket

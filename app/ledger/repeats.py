@@ -1,4 +1,4 @@
-"""Task ids that come again: their first call stands, and nothing is asked that no ticket would wait for."""
+"""Task ids that come again: what is the same call, what is another one, and what no ticket would wait for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from app.ledger import jobs
 from app.ledger.sharing import Shared
 from app.policy.admission import JobDraft
-from app.policy.lifecycle import JobState
 
 #: What a ticket is unique by: a task id, and the digest of the canvas around it.
 Place = tuple[str, bytes]
@@ -26,13 +26,13 @@ class Standing:
 
 
 def standing(connection: Connection, task_ids: Sequence[str]) -> dict[Place, Standing]:
-    """The tickets of these tasks."""
+    """The tickets of these tasks, the oldest first."""
     rows = connection.execute(
         text("""
             SELECT ticket.task_id, ticket.context_digest, ticket.job_id, job.tenant, job.endpoint,
                    job.fingerprint
             FROM ticket LEFT JOIN job ON job.id = ticket.job_id
-            WHERE ticket.task_id = ANY(CAST(:task_ids AS text[]))
+            WHERE ticket.task_id = ANY(CAST(:task_ids AS text[])) ORDER BY ticket.id
         """),
         {"task_ids": list(task_ids)},
     )
@@ -48,40 +48,34 @@ def standing(connection: Connection, task_ids: Sequence[str]) -> dict[Place, Sta
 
 
 def uses(
-    connection: Connection,
-    asked: Sequence[tuple[Place, JobDraft | None]],
-    there: Mapping[Place, Standing],
+    asked: Sequence[tuple[Place, JobDraft | None]], there: Mapping[Place, Standing]
 ) -> list[bytes | None]:
-    """Of each message: what tells it from an earlier call of its task that asked something else; None of the first.
+    """Of each message: what tells it from the first call of its task, which asked something else; else None.
 
     Celery gives the last task of a chain the same id each time that the chain is applied. Only a key says that
     it is to be one job all the same.
     """
-    drafts = [draft for _, draft in asked if draft is not None]
-    jobs = _fingerprints(connection, [draft.id for draft in drafts])
-    places = {place: one.fingerprint for place, one in there.items()}
+    refused = {place for place, one in there.items() if one.fingerprint is None}
+    places = set(there)
+    first: dict[str, bytes] = {}
+    for (task_id, _), one in there.items():
+        if one.fingerprint is not None:
+            first.setdefault(task_id, one.fingerprint)
     found: list[bytes | None] = []
     for place, draft in asked:
         own = draft.fingerprint if draft is not None else None
-        is_another = (
-            draft is not None
-            and draft.key is None
-            and bool({jobs.get(draft.id, own), places.get(place, own)} - {own, None})
-        )
+        # A repetition of what was refused stays refused.
+        may = draft is not None and draft.key is None and place not in refused
+        is_another = may and first.get(place[0], own) != own
         found.append(own if is_another else None)
-        if not is_another:
-            places.setdefault(place, own)
-        if not is_another and draft is not None:
-            jobs.setdefault(draft.id, draft.fingerprint)
+        # One whose place is taken gets no ticket: it is no call that anything is told from.
+        if not is_another and place not in places:
+            places.add(place)
+            if own is None:
+                refused.add(place)
+            else:
+                first.setdefault(place[0], own)
     return found
-
-
-def _fingerprints(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, bytes]:
-    rows = connection.execute(
-        text("SELECT id, fingerprint FROM job WHERE id = ANY(CAST(:ids AS uuid[]))"),
-        {"ids": list(job_ids)},
-    )
-    return {row.id: bytes(row.fingerprint) for row in rows}
 
 
 def in_vain(
@@ -118,8 +112,12 @@ def shared_before(
         for one in tasks.get(task_id, ())
         if one.job_id is not None and _shared(draft, one)
     }
-    found = _locked(connection, set(wanted.values()))
-    return {draft_id: found[job_id] for draft_id, job_id in wanted.items()}
+    found = jobs.known(connection, list(set(wanted.values())))
+    shared = {}
+    for draft_id, job_id in wanted.items():
+        fingerprint, state = found[job_id]
+        shared[draft_id] = Shared(job_id=job_id, fingerprint=fingerprint, state=state)
+    return shared
 
 
 def _shared(draft: JobDraft, there: Standing) -> bool:
@@ -130,19 +128,3 @@ def _shared(draft: JobDraft, there: Standing) -> bool:
         and there.fingerprint == draft.fingerprint
         and (there.tenant, there.endpoint) == (draft.tenant, draft.endpoint)
     )
-
-
-def _locked(connection: Connection, ids: set[UUID]) -> dict[UUID, Shared]:
-    if not ids:
-        return {}
-    rows = connection.execute(
-        text("""
-            SELECT id, fingerprint, state FROM job
-            WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR SHARE
-        """),
-        {"ids": list(ids)},
-    )
-    return {
-        row.id: Shared(job_id=row.id, fingerprint=bytes(row.fingerprint), state=JobState(row.state))
-        for row in rows
-    }

@@ -40,16 +40,7 @@ def test_a_late_batch_that_another_submission_adopted_is_booked_when_it_turns_ou
     """
     Nothing else can be the second one's, so it is adopted; its results say that it is the first one's.
     """
-    road.admit(JOBS)
-    road.arm("late", hold_s=60)
-    road.packer.run()
-    road.submitter.run()
-    road.until("submission", ["absent", "collected"])
-    road.admit(JOBS, account="default")
-    road.packer.run()
-    road.arm("error_instead", status=500)
-    road.submitter.run()
-    assert ["absent", "collected", "unknown"] == road.states()
+    _give_up_a_late_one_and_look_for_another(road)
 
     road.simulator.ask("/_faults", method="DELETE")
     road.until("submission", ["absent", "collected", "accepted"])
@@ -67,16 +58,7 @@ def test_a_late_batch_that_another_search_comes_across_is_booked(road: Road) -> 
     It has ended and is as large as what is looked for: its results say whose it is, and it is nobody else's.
     """
     searching = replace(road, sweep_every=timedelta(0))
-    searching.admit(JOBS)
-    searching.arm("late", hold_s=60)
-    searching.packer.run()
-    searching.submitter.run()
-    searching.until("submission", ["absent", "collected"])
-    searching.admit(JOBS, account="default")
-    searching.packer.run()
-    searching.arm("error_instead", status=500)
-    searching.submitter.run()
-    assert ["absent", "collected", "unknown"] == searching.states()
+    _give_up_a_late_one_and_look_for_another(searching)
     road.simulator.ask("/_faults", method="DELETE")
     wait_until(
         lambda: searching.simulator.books()["lines"] == 2 * JOBS, within_s=30, what="its end"
@@ -107,6 +89,20 @@ def test_a_create_that_would_land_late_cannot_where_its_file_is_gone(road: Road)
 
     assert_bought_once(road)
     assert 1 == len(road.simulator.books()["batches"])
+
+
+def _give_up_a_late_one_and_look_for_another(road: Road) -> None:
+    """Of the same size; the late one lands once the faults are cleared."""
+    road.admit(JOBS)
+    road.arm("late", hold_s=60)
+    road.packer.run()
+    road.submitter.run()
+    road.until("submission", ["absent", "collected"])
+    road.admit(JOBS, account="default")
+    road.packer.run()
+    road.arm("error_instead", status=500)
+    road.submitter.run()
+    assert ["absent", "collected", "unknown"] == road.states()
 
 
 def _looked_for(road: Road) -> bool:
