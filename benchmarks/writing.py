@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.ledger import admission, migrate, packs, settling, tickets
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.policy.awaiting import Follower
 from app.policy.judging import Charge
 from app.policy.lifecycle import Succeed

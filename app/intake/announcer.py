@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from celery import Celery
 
-from app.ledger.admission import Admitted
+from app.ledger.arrivals import Admitted
 from app.observe.task_events import Told
 from app.policy import task_events
 from app.policy.admission import JobDraft

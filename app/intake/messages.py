@@ -10,7 +10,7 @@ from typing import Any, Final
 from kombu.exceptions import KombuError
 from kombu.serialization import loads
 
-from app.ledger.admission import Admission, Message, NotificationDraft
+from app.ledger.arrivals import Admission, Message, NotificationDraft
 from app.ledger.notifications import id_of_task
 from app.policy import admission, contexts, mail, runs, tracing, versions, webhooks
 from app.policy.admission import Refusal

@@ -22,7 +22,7 @@ from app.intake.announcer import Announcer
 from app.intake.unadmitted import Unadmitted
 from app.ledger import admission
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission, Admitted
+from app.ledger.arrivals import Admission, Admitted
 from app.observe.log import tell
 from app.policy import versions
 from app.policy.admission import Refusal

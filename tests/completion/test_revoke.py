@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.changing.revocations import heard
 from app.ledger import admission, revoking
 from app.ledger import engine as ledger
-from app.ledger.admission import Admitted
+from app.ledger.arrivals import Admitted
 from tests.client.apps import calling
 from tests.completion.conftest import Service, a_pump
 from tests.support.answering import admit, answer

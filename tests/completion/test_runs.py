@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.changing.requests import Requests
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.policy import runs as policy
 from app.policy.admission import JobDraft, Refusal
 from tests.client.apps import calling

@@ -14,7 +14,7 @@ from app.direct.spend import SpendGuard
 from app.keys import given
 from app.ledger import admission
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.near_real_time.worker import NearRealTime, Stamina
 from app.policy import admission as deciding
 from app.policy.admission import JobDraft

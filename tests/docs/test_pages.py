@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.docs.tree import ROOT, blocks, page, pages, prose, tracked
+from tests.faults.rows import ROWS
+from tests.faults.run import DIRECTED
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _COMMAND = re.compile(r"^make ([a-z-]+)", re.MULTILINE)
+_TEST = re.compile(r"\btest_\w+")
+_DEFINED = re.compile(r"def (test_\w+)")
+_CELLS = re.compile(r"cells? ((?:\*[^*|\n]+\*(?:, | and )?)+)")
 _TARGET = re.compile(r"^([a-z-]+):.*## ", re.MULTILINE)
 
 #: Spelt in pieces, so that this file holds none of them.
@@ -104,6 +109,23 @@ def test_every_page_is_in_the_index() -> None:
     of_docs = {path for path in pages() if (ROOT / "docs") in path.parents}
 
     assert of_docs <= linked | {ROOT / "docs" / "index.md"}
+
+
+def test_what_is_promised_names_tests_and_cells_that_are_there() -> None:
+    """
+    docs/reliability.md says of each promise which test proves it; a cell may be told short, after dots.
+    """
+    promises = page("docs/reliability.md")
+    sources = [path for path in tracked() if path.suffix == ".py"]
+    there = {path.stem for path in sources}
+    there |= {name for path in sources for name in _DEFINED.findall(path.read_text("utf-8"))}
+    named = [
+        cell for cells in _CELLS.findall(promises) for cell in re.findall(r"\*([^*]+)\*", cells)
+    ]
+    played = "\n".join([*ROWS, *DIRECTED])
+
+    assert set() == set(_TEST.findall(promises)) - there
+    assert [] == [cell for cell in named if cell.strip(".").strip() not in played]
 
 
 def test_no_file_names_a_machine_or_a_registry() -> None:

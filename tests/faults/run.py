@@ -56,9 +56,10 @@ DIRECTED: Final = {
     "two requests in one portion": "tests/ledger/test_portions.py::"
     "test_of_two_requests_with_one_key_the_first_stands",
     "a task id twice in one portion": "tests/ledger/test_portions.py::"
-    "test_of_two_requests_with_one_task_id_the_first_is_bought_for_its_task",
+    "test_two_requests_with_one_task_id_are_two_calls",
     "a task id with another key": "tests/ledger/test_portions.py::"
     "test_a_task_that_comes_again_with_another_key_buys_nothing",
+    "one task at two pumps": "tests/ledger/test_overtaken.py",
     "a run that Redis forgot in part": "tests/client/test_bulk_forgotten.py",
     "a mark that comes too late": "tests/ledger/test_redis_marks.py",
     "a late batch that another adopted": "tests/submitting/test_late_creates.py::"

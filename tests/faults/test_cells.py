@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dev.stack import ROOT
 from tests.faults import breaking
 from tests.faults.cells import Expected, Seen, is_at_rest, measure
 from tests.faults.rows import ROWS
@@ -81,6 +82,13 @@ def test_every_mutant_fits_the_sources_and_names_a_cell(name: str, tmp_path: Pat
     assert mutant.what
     assert mutant.cells
     assert set() == set(mutant.cells) - ROWS.keys() - DIRECTED.keys()
+
+
+@pytest.mark.parametrize("name", DIRECTED)
+def test_every_directed_cell_names_a_test(name: str) -> None:
+    """One that is not there is red whatever is broken."""
+    path, _, function = DIRECTED[name].partition("::")
+    assert f"def {function or 'test_'}" in (ROOT / path).read_text()
 
 
 def test_a_cut_of_the_table_is_fine(tmp_path: Path) -> None:

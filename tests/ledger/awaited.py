@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from app.ledger import engine as ledger
 from app.ledger import pick_ups, standing, tickets
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.policy.awaiting import Follower
 from app.policy.standing import Standing
 from tests.support.answering import admit, answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from app.ledger import admission, moves, revoking
-from app.ledger.admission import Admission, Decision, NotificationDraft
+from app.ledger.arrivals import Admission, Decision, NotificationDraft
 from app.policy.admission import Refusal
 from app.policy.lifecycle import Succeed
 from app.policy.runs import RunDraft

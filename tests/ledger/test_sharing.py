@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from app.direct.record import Recorder
 from app.ledger import admission
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.policy.admission import JobDraft, decide
 from app.policy.ends import Value
 from app.policy.rules import Rules

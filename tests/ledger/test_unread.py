@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from app.ledger import engine as ledger
 from app.ledger import pick_ups, redelivery
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.ledger.notifications import Due
 from app.ledger.redelivery import Publication
 from app.policy.awaiting import Follower

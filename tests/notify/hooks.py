@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from app.ledger import admission, moves, packs
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission, NotificationDraft
+from app.ledger.arrivals import Admission, NotificationDraft
 from app.ledger.notifications import id_of_task
 from app.notify.post import Poster
 from app.notify.webhooks import Webhooks

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Row, text
 
 from app.ledger import admission
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission, NotificationDraft
+from app.ledger.arrivals import Admission, NotificationDraft
 from app.ledger.notifications import id_of_task
 from app.notify.compose import Composer
 from app.notify.outbox import MailRules, Outbox

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from app.ledger import admission as intake
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.packer.pack import Packer
 from app.policy import admission
 from app.policy.admission import JobDraft

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from app.ledger import admission, moves
 from app.ledger import engine as ledger
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.policy.admission import JobDraft
 from app.policy.lifecycle import Fail, JobState, Succeed
 from tests.support.factories import an_answer

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.ledger.admission import Admission, Message
+from app.ledger.arrivals import Admission, Message
 from app.policy import admission
 from app.policy.admission import JobDraft
 from app.policy.outcomes import Answered, Finish, Usage

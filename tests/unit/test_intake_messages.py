@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.intake import messages
-from app.ledger.admission import Admission
+from app.ledger.arrivals import Admission
 from app.policy.admission import JobDraft, Refusal
 from tests.support.factories import NOW, RULES
 

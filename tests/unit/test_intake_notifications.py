@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.intake import messages
-from app.ledger.admission import Admission, NotificationDraft
+from app.ledger.arrivals import Admission, NotificationDraft
 from app.policy.admission import JobDraft, Refusal
 from tests.support.factories import NOW, RULES
 from unhurried.contract import MailNotice, WebhookNotice
