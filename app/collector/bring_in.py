@@ -4,7 +4,6 @@ Download to disk, read it through once to see whether it is whole and which line
 then settle it some hundred lines at a time. Killed anywhere, it starts again and changes nothing twice.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +17,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from app.collector import pausing
-from app.ledger import admission, lanes, searching, settling, submissions, sweeping
 from app.ledger import engine as ledger
+from app.ledger import lanes, quarantine, searching, settling, submissions, sweeping
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy import tracing
@@ -262,12 +261,11 @@ class BringIn:
         reason = line.reason if isinstance(line, Malformed) else "no job of this pack has this id"
         source = f"batch:{submission.provider_batch_id}"
         with self._engine.begin() as connection:
-            admission.quarantine(
+            quarantine.keep(
                 connection,
                 source=source,
                 reason=reason,
                 raw=raw,
-                digest=hashlib.sha256(source.encode() + b"\0" + raw).digest(),
                 at=ledger.now(connection),
             )
         tell("quarantined", warning=True, submission_id=str(submission.id), reason=reason)

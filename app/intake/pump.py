@@ -6,21 +6,19 @@ ledger has committed them. A pump that died leaves its list behind, and the next
 tickets are unique, so that changes nothing.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
 import redis
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DataError
 
 from app.intake import messages
 from app.intake.announcer import Announcer
 from app.intake.unadmitted import Unadmitted
-from app.ledger import admission
+from app.ledger import admission, quarantine
 from app.ledger import engine as ledger
 from app.ledger.arrivals import Admission, Admitted
 from app.observe.log import tell
@@ -31,6 +29,8 @@ from app.policy.rules import Rules
 #: kombu keeps each priority in a list of its own, and callers may use any of ten steps.
 _PRIORITY_SEPARATOR: Final = "\x06\x16"
 _PRIORITY_STEPS: Final = range(10)
+#: What is kept aside came from here.
+_SOURCE: Final = "intake"
 #: Lists of a dead pump that one sweep admits.
 _STALE_LISTS_MAX: Final = 100
 
@@ -144,7 +144,9 @@ class Pump:
                 try:
                     readable.append(messages.read(message, now=now, rules=self._rules))
                 except messages.Unreadable as reason:
-                    _quarantine(connection, message, str(reason), at=now)
+                    quarantine.keep(
+                        connection, source=_SOURCE, reason=str(reason), raw=message, at=now
+                    )
             return readable, admission.admit(connection, readable, at=now)
 
     def _divide(self, raw: Sequence[bytes], refused: DataError) -> None:
@@ -156,8 +158,9 @@ class Pump:
             return
         reason = f"the ledger cannot hold it: {type(refused.orig).__name__}"
         with self._engine.begin() as connection:
-            _quarantine(connection, raw[0], reason, at=ledger.now(connection))
-        tell("quarantined", warning=True, source="intake", reason=reason)
+            now = ledger.now(connection)
+            quarantine.keep(connection, source=_SOURCE, reason=reason, raw=raw[0], at=now)
+        tell("quarantined", warning=True, source=_SOURCE, reason=reason)
 
     def _forget(self, key: str | bytes) -> None:
         with self._client.pipeline(transaction=True) as pipe:
@@ -172,14 +175,3 @@ def _tell_of_newer(admissions: Sequence[Admission]) -> None:
     count = sum(isinstance(one, Refusal) and one.code == versions.REFUSED_CODE for one in decisions)
     if count:
         tell("contract_refused", warning=True, messages_count=count)
-
-
-def _quarantine(connection: Connection, message: bytes, reason: str, *, at: datetime) -> None:
-    admission.quarantine(
-        connection,
-        source="intake",
-        reason=reason,
-        raw=message,
-        digest=hashlib.sha256(b"intake\0" + message).digest(),
-        at=at,
-    )

@@ -7,9 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql import insert
 
-from app.ledger import jobs, new_tickets, notifications, repeats, revoking, runs, schema, sharing
+from app.ledger import jobs, new_tickets, notifications, repeats, revoking, runs, sharing
 from app.ledger.arrivals import Admission, Admitted, NotificationDraft
 from app.ledger.sharing import Shared
 from app.policy import refusals
@@ -155,11 +154,3 @@ def _place(
         ready=state in ENDED,
         shared=other is not None,
     )
-
-
-def quarantine(
-    connection: Connection, *, source: str, reason: str, raw: bytes, digest: bytes, at: datetime
-) -> None:
-    """Keep what could not be understood, once."""
-    row = {"source": source, "reason": reason, "raw": raw, "digest": digest, "at": at}
-    connection.execute(insert(schema.quarantine).values(row).on_conflict_do_nothing())

@@ -1,14 +1,13 @@
 """Take the stream of pick-ups into the ledger. Killed in between, it takes some in twice: no harm."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine
 
-from app.ledger import admission, pick_ups
 from app.ledger import engine as ledger
+from app.ledger import pick_ups, quarantine
 from unhurried.readers import PICK_UPS_KEY, PickUp
 
 #: Entries of one transaction, and transactions of one sweep; the next sweep goes on.
@@ -44,12 +43,11 @@ class PickUps:
             try:
                 notes.append(PickUp.model_validate_json(raw))
             except ValidationError as error:
-                admission.quarantine(
+                quarantine.keep(
                     connection,
                     source="pick-ups",
                     reason=f"not a pick-up: {error.error_count()} problems",
                     raw=raw,
-                    digest=hashlib.sha256(b"pick-ups\0" + raw).digest(),
                     at=now,
                 )
         return pick_ups.record(connection, notes, at=now)
