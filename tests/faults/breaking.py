@@ -93,7 +93,8 @@ def _is_caught(mutant: Mutant, console: Console, *, jobs: int) -> bool:
         done = subprocess.run(
             command, cwd=tree, check=False, env={**environment, "PYTHONPATH": str(tree)}
         )
-    return done.returncode != 0
+    # A cell that could not be played noticed nothing.
+    return done.returncode == 1
 
 
 def _read(path: Path) -> Mutant:

@@ -84,6 +84,27 @@ DIRECTED: Final = {
 }
 
 
+#: What pytest says of a failure, and how much of it is told.
+_TOLD: Final = ("E  ", "ERROR", "FAILED")
+_TOLD_MAX: Final = 12
+_WIDTH: Final = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """How a directed cell went."""
+
+    name: str
+    #: pytest's: 0 as it must, 1 not as it must, another where it could not be played.
+    code: int
+    said: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """As the table says it."""
+        return {0: "ok", 1: "BAD"}.get(self.code, f"NOT PLAYED (pytest ended with {self.code})")
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be played."""
@@ -149,11 +170,12 @@ def _one(found: Ground, name: str, prompts: str, jobs: int) -> list[Cell]:
     return act.finish()
 
 
-def directed(names: Sequence[str], root: Path) -> list[tuple[str, bool]]:
-    """Play these at their own desks; whether each went as it must."""
+def directed(names: Sequence[str], root: Path) -> list[Desk]:
+    """Play these at their own desks, and hear how each went."""
     found = []
     for name in names:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", DIRECTED[name]]
         done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
-        found.append((name, done.returncode == 0))
+        said = [line[:_WIDTH] for line in done.stdout.splitlines() if line.startswith(_TOLD)]
+        found.append(Desk(name, done.returncode, tuple(said[:_TOLD_MAX])))
     return found

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.cells import Cell
+from tests.faults.run import Desk
 
 _COLUMNS: Final = (
     "row",
@@ -31,7 +32,7 @@ def line(cell: Cell) -> str:
     return f"{cell.row} / {cell.provider}: {verdict}"
 
 
-def show(console: Console, cells: Sequence[Cell], directed: Sequence[tuple[str, bool]]) -> None:
+def show(console: Console, cells: Sequence[Cell], desks: Sequence[Desk]) -> None:
     """Every cell, and what was played at a desk of its own."""
     table = Table(show_edge=False, pad_edge=False)
     for name in _COLUMNS:
@@ -40,10 +41,11 @@ def show(console: Console, cells: Sequence[Cell], directed: Sequence[tuple[str, 
     for cell in cells:
         table.add_row(*_row(cell), style="" if not cell.bad else "bold red")
     console.print(table)
-    for name, passed in directed:
-        console.print(
-            f"directed: {name}: {'ok' if passed else 'BAD'}", style="" if passed else "red"
-        )
+    for desk in desks:
+        style = "red" if desk.code else ""
+        console.print(f"directed: {desk.name}: {desk.verdict}", style=style, markup=False)
+        for said in desk.said:
+            console.print(f"  {said}", style=style, markup=False, highlight=False)
 
 
 def _row(cell: Cell) -> list[str]:
