@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -104,6 +104,7 @@ def test_an_outage_while_a_chord_fails_loses_no_errback(
     assert ("FAILURE", kind) == (failed["status"], failed["result"]["exc_type"])
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_is(
     service: Service, proxy: FaultProxy, proxied: Celery
 ) -> None:
@@ -123,6 +124,14 @@ def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_i
     _let_time_pass(service, group_id)
     assert 2 == a_completer(service, proxied).run()
     assert 1 == bodies(service, "body")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that runs the tests in the background has them ignore what interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _interrupt_when(happened: threading.Event) -> None:
