@@ -24,8 +24,9 @@ from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy import tracing
 from app.policy.judging import Bill, Judge, Judged
+from app.policy.lifecycle import SubmissionState
 from app.policy.names import Mark, deployment_tag, parse_custom_id
-from app.policy.outcomes import Missing, Outcome
+from app.policy.outcomes import Closed, Missing, Outcome, Transient
 from app.policy.reconciling import (
     Emptiness,
     Owner,
@@ -95,6 +96,21 @@ class BringIn:
                 self._retry_later(submission, f"download: {reply}")
                 return False
             return self._bring_in(submission, provider, file, report.ended_at)
+
+    def end_unrun(self, submission: Submission, outcome: Closed | Transient) -> None:
+        """End a batch of which nothing ran, as if each of its lines had said so. May be repeated."""
+        with self._engine.begin() as connection:
+            jobs = iter(sorted(settling.open_jobs(connection, submission.pack_id)))
+        while chunk := list(islice(jobs, self._thoroughness.lines_max)):
+            self._settle(submission, [_Spoken(job, "", outcome) for job in chunk])
+        with self._engine.begin() as connection:
+            submissions.close(
+                connection,
+                submission,
+                to=SubmissionState.VOID,
+                last_error=f"{outcome.code}: {outcome.message}",
+                at=ledger.now(connection),
+            )
 
     def _bring_in(
         self,

@@ -191,6 +191,10 @@ class Collector:
 
     def _void(self, submission: Submission, report: BatchReport) -> None:
         """The provider refused the batch in validation: nothing ran, nothing was billed."""
+        if report.blameless is not None:
+            self._bring_in.end_unrun(submission, report.blameless)
+            tell("void", warning=True, submission_id=str(submission.id), code=report.blameless.code)
+            return
         first = report.errors[0] if report.errors else None
         code = first.code if first else "validation_failed"
         message = first.message if first else f"the provider says {report.status} and no reason"

@@ -43,6 +43,7 @@ DIRECTED: Final = {
     "test_a_lost_create_under_an_earlier_name_is_found_and_not_bought_again",
     "too many tokens enqueued": "tests/submitting/test_crowding.py",
     "an account closed in result lines": "tests/submitting/test_closed_accounts.py",
+    "a batch refused whole for no request's fault": "tests/submitting/test_void.py",
     "an answer that only an earlier file held": "tests/submitting/test_collecting.py::"
     "test_an_answer_that_only_an_earlier_file_held_is_used",
     "a file that breaks off in its first line": "tests/unit/test_reconciling.py",
