@@ -33,6 +33,8 @@ DIRECTED: Final = {
     "test_two_creates_of_one_size_are_told_apart",
     "a ledger restored from a backup": "tests/submitting/test_sweep.py::"
     "test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent",
+    "a forgotten batch whose file lacks lines": "tests/submitting/test_sweep.py::"
+    "test_what_is_brought_in_over_a_backup_is_read_until_it_is_whole",
     "a ledger restored under a running process": "tests/submitting/test_sweep.py::"
     "test_a_ledger_that_is_restored_under_a_running_process_is_noticed",
     "a cursor over a restored ledger": "tests/completion/test_replay.py::"

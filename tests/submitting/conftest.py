@@ -138,6 +138,7 @@ class Road:
             providers=providers,
             spool_directory=self.spool,
             judge=judge,
+            emptiness=Emptiness(looks=3, after=self.empty_after),
             shortest=MOMENT,
             longest=MOMENT,
             on_settled=lambda: None,
