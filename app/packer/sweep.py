@@ -178,7 +178,8 @@ class Sweep:
                     connection, submission, batch.provider_batch_id, proof=proof, at=now
                 )
             case Verdict.SURPLUS | Verdict.FORGOTTEN:
-                self._note(connection, account, batch, found, now)
+                if not self._note(connection, account, batch, found, now):
+                    return Verdict.UNDER_WAY  # its submission has taken it since it was listed
             case Verdict.STRANGER if batch.mark is None and batch.file_id is None:
                 # Nothing in the list says so; nobody need read its results again.
                 self._note(connection, account, batch, found, now)
@@ -205,8 +206,8 @@ class Sweep:
         batch: ListedBatch,
         found: Verdict,
         now: datetime,
-    ) -> None:
-        strays.note(
+    ) -> bool:
+        return strays.note(
             connection,
             Found(account[0], account[1], batch.endpoint or ""),
             batch.provider_batch_id,

@@ -27,6 +27,8 @@ DIRECTED: Final = {
     "test_a_failover_to_a_replica_that_lagged_is_noticed",
     "a packer that slept": "tests/submitting/test_races.py::"
     "test_a_packer_that_slept_sends_nothing_any_more",
+    "a batch adopted while the sweep looks": "tests/submitting/test_races.py::"
+    "test_a_batch_that_is_adopted_while_the_sweep_looks_is_no_surplus",
     "another's batch of our size": "tests/submitting/test_races.py::"
     "test_a_batch_that_is_known_is_never_taken_for_ours",
     "two creates of one size": "tests/submitting/test_races.py::"
