@@ -39,7 +39,7 @@ from app.policy.reconciling import (
 from app.policy.settling import Standing, backoff
 from app.policy.sweeping import Verdict, mark_of, verdict
 from app.policy.tracing import Span
-from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
+from app.providers.port import BatchReport, Downloaded, Line, Malformed, NotFound, Provider
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +92,11 @@ class BringIn:
         self._spool_directory.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=self._spool_directory) as file:
             reply = provider.download(report, file)
-            if not isinstance(reply, Downloaded):
-                self._retry_later(submission, f"download: {reply}")
+            unwanted = isinstance(reply, NotFound) and submission.cancel_requested_at is not None
+            # Where nobody wants anything of it any more, a file that stays away is one that stays empty.
+            is_gone = unwanted and self._stays_empty(submission, report.ended_at)
+            if not isinstance(reply, Downloaded) and not is_gone:
+                self._retry_later(submission, f"download: {reply}", downloaded=unwanted)
                 return False
             return self._bring_in(submission, provider, file, report.ended_at)
 
