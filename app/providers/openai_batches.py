@@ -110,7 +110,9 @@ def report(batch_id: str, batch: dict[str, Any]) -> BatchReport:
         phase=_phase(status, has_results=bool(files)),
         status=status,
         total=reading.count(counts.get("total")),
-        done=reading.count(counts.get("completed")) + reading.count(counts.get("failed")),
+        done=reading.count(
+            reading.count(counts.get("completed")) + reading.count(counts.get("failed"))
+        ),
         result_files=files,
         errors=errors,
         blameless=_blameless(errors),

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from app.providers.strict_json import storable
 
-#: A larger count is a provider's mistake: no answer has a billion tokens, and what so many would cost is
-#: more than the ledger counts to.
+#: A larger count is a provider's mistake: no answer has a billion tokens, no batch as many requests, and what
+#: so many would cost is more than the ledger counts to.
 _COUNT_MAX: Final = 10**9
 
 
