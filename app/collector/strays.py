@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, moves, recovering, settling, strays, sweeping
+from app.ledger import locks, moves, recovering, settling, strays, sweeping, turns
 from app.ledger.strays import Stray
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge
@@ -58,7 +58,8 @@ class Strays:
         """Look at every stray that is due; how many were booked whole."""
         with self._engine.begin() as connection:
             found = strays.due(connection, at=ledger.now(connection), limit=_LOOKS_MAX)
-        return sum(self._one(stray) for stray in found)
+        with turns.in_turn() as turn:
+            return sum(turn(self._one, stray) for stray in found)
 
     def _one(self, stray: Stray) -> bool:
         provider = self._providers.get((stray.provider, stray.account))

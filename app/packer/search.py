@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, searching, strays, submissions
+from app.ledger import locks, searching, strays, submissions, turns
 from app.ledger.searching import Proof, Unknown
 from app.observe.log import tell
 from app.packer.whose import Whose
@@ -73,7 +73,8 @@ class Search:
         """Look for every submission whose look is due; how many were adopted or declared absent."""
         with self._engine.begin() as connection:
             unknown = searching.due(connection, at=ledger.now(connection), limit=_LOOKS_MAX)
-        return sum(self._one(one) for one in unknown)
+        with turns.in_turn() as turn:
+            return sum(turn(self._one, one) for one in unknown)
 
     def _one(self, unknown: Unknown) -> bool:
         submission = unknown.submission

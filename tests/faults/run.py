@@ -75,6 +75,8 @@ DIRECTED: Final = {
     "a canvas applied twice": "tests/completion/test_reused.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
+    "trouble that nobody foresaw": "tests/submitting/test_accounts.py::"
+    "test_trouble_that_nobody_foresaw_holds_up_no_other_account",
     "a hostile result file": "tests/providers/test_lines.py",
     "a hostile reply": "tests/providers/test_hostile_replies.py",
     "a job cancelled in flight": "tests/changing/test_decisions.py::"
