@@ -33,6 +33,11 @@ def count(value: Any) -> int:
     return value if 0 <= value <= _COUNT_MAX else 0
 
 
+def are_counts(*values: Any) -> bool:
+    """Whether each is a count, or is not there. What is neither may stand for any number."""
+    return all(value is None or value == 0 or count(value) > 0 for value in values)
+
+
 def moment(value: Any) -> datetime | None:
     """An RFC 3339 text or Unix seconds as an aware time; None for what is neither."""
     try:
