@@ -29,6 +29,8 @@ DIRECTED: Final = {
     "test_a_packer_that_slept_sends_nothing_any_more",
     "a batch adopted while the sweep looks": "tests/submitting/test_races.py::"
     "test_a_batch_that_is_adopted_while_the_sweep_looks_is_no_surplus",
+    "a key of another workspace": "tests/submitting/test_search.py::"
+    "test_what_another_workspaces_key_does_not_see_is_not_absent",
     "another's batch of our size": "tests/submitting/test_races.py::"
     "test_a_batch_that_is_known_is_never_taken_for_ours",
     "two creates of one size": "tests/submitting/test_races.py::"
