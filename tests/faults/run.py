@@ -31,6 +31,7 @@ DIRECTED: Final = {
     "test_a_batch_that_is_adopted_while_the_sweep_looks_is_no_surplus",
     "a key of another workspace": "tests/submitting/test_search.py::"
     "test_what_another_workspaces_key_does_not_see_is_not_absent",
+    "a batch that is not counted yet": "tests/unit/test_searching.py",
     "another's batch of our size": "tests/submitting/test_races.py::"
     "test_a_batch_that_is_known_is_never_taken_for_ours",
     "two creates of one size": "tests/submitting/test_races.py::"
