@@ -11,7 +11,8 @@ _KEY_BYTES_MAX: Final = 4096
 
 
 def given(key: str) -> Key:
-    """A key that stays what it is until the process ends."""
+    """A key that stays what it is until the process ends. Raises ValueError where it is none."""
+    _check(key, "the key")
     return lambda: key
 
 
@@ -27,7 +28,7 @@ class KeyFile:
             raise ValueError(f"the key file {path} cannot be read: {error.strerror}") from error
 
     def __call__(self) -> str:
-        """The key; the last one while the file is away or empty, as it is in the middle of a change."""
+        """The key; the last one while the file is away, empty or no key, as it is in the middle of a change."""
         stamp, key = self._seen
         try:
             if self._stamp() != stamp:
@@ -49,4 +50,11 @@ class KeyFile:
             key = file.read(_KEY_BYTES_MAX).strip()
         if not key:
             raise ValueError(f"the key file {self._path} is empty")
+        _check(key, f"the key file {self._path}")
         return stamp, key
+
+
+def _check(key: str, where: str) -> None:
+    """A header holds nothing else: a quotation mark out of a word processor would end every call of the account."""
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{where} holds what no key does: only printable ASCII is one")

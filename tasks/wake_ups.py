@@ -14,6 +14,7 @@ from app.celery import (
     app,
     wake,
 )
+from app.ledger import turns
 from app.wiring import changing, collector, completion, packer, standing
 from app.wiring import notify as notifier
 from app.wiring import upkeep as sweeper
@@ -30,20 +31,20 @@ def _look(task: Task[Any, Any], name: str) -> AbstractContextManager[None]:
 @app.task(name="unhurried.wake.pack", ignore_result=True, shared=False, bind=True)
 def pack(self: Task[Any, Any]) -> None:
     """Account for every batch there is, make packs of what waits, and hand over every pack that may go."""
-    with _look(self, "pack"):
-        packer.sweep().run()
-        packer.packer().run()
-        found = packer.search().run()
-        if packer.submitter().run() or found:
+    with _look(self, "pack"), turns.in_turn() as turn:
+        turn(packer.sweep().run)
+        turn(packer.packer().run)
+        found = turn(packer.search().run)
+        if turn(packer.submitter().run) or found:
             wake(app, "collect", COLLECT_QUEUE)
 
 
 @app.task(name="unhurried.wake.collect", ignore_result=True, shared=False, bind=True)
 def collect(self: Task[Any, Any]) -> None:
     """Look at the batches that are due, and bring in those that have ended."""
-    with _look(self, "collect"):
-        collector.collector(_WAKE_COMPLETION).run()
-        collector.stray_batches(_WAKE_COMPLETION).run()
+    with _look(self, "collect"), turns.in_turn() as turn:
+        turn(collector.collector(_WAKE_COMPLETION).run)
+        turn(collector.stray_batches(_WAKE_COMPLETION).run)
 
 
 @app.task(name="unhurried.wake.complete", ignore_result=True, shared=False, bind=True)

@@ -23,8 +23,9 @@ from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy import tracing
 from app.policy.judging import Bill, Judge, Judged
+from app.policy.lifecycle import SubmissionState
 from app.policy.names import Mark, deployment_tag, parse_custom_id
-from app.policy.outcomes import Missing, Outcome
+from app.policy.outcomes import Closed, Missing, Outcome, Transient
 from app.policy.reconciling import (
     Emptiness,
     Owner,
@@ -37,7 +38,7 @@ from app.policy.reconciling import (
 from app.policy.settling import Standing, backoff
 from app.policy.sweeping import Verdict, mark_of, verdict
 from app.policy.tracing import Span
-from app.providers.port import BatchReport, Downloaded, Line, Malformed, Provider
+from app.providers.port import BatchReport, Downloaded, Line, Malformed, NotFound, Provider
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,10 +91,28 @@ class BringIn:
         self._spool_directory.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=self._spool_directory) as file:
             reply = provider.download(report, file)
-            if not isinstance(reply, Downloaded):
-                self._retry_later(submission, f"download: {reply}")
+            unwanted = isinstance(reply, NotFound) and submission.cancel_requested_at is not None
+            # Where nobody wants anything of it any more, a file that stays away is one that stays empty.
+            is_gone = unwanted and self._stays_empty(submission, report.ended_at)
+            if not isinstance(reply, Downloaded) and not is_gone:
+                self._retry_later(submission, f"download: {reply}", downloaded=unwanted)
                 return False
             return self._bring_in(submission, provider, file, report.ended_at)
+
+    def end_unrun(self, submission: Submission, outcome: Closed | Transient) -> None:
+        """End a batch of which nothing ran, as if each of its lines had said so. May be repeated."""
+        with self._engine.begin() as connection:
+            jobs = iter(sorted(settling.open_jobs(connection, submission.pack_id)))
+        while chunk := list(islice(jobs, self._thoroughness.lines_max)):
+            self._settle(submission, [_Spoken(job, "", outcome) for job in chunk])
+        with self._engine.begin() as connection:
+            submissions.close(
+                connection,
+                submission,
+                to=SubmissionState.VOID,
+                last_error=f"{outcome.code}: {outcome.message}",
+                at=ledger.now(connection),
+            )
 
     def _bring_in(
         self,

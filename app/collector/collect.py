@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from app.collector import pausing
 from app.collector.bring_in import BringIn
 from app.ledger import engine as ledger
-from app.ledger import giving_back, lanes, locks, submissions
+from app.ledger import giving_back, lanes, locks, submissions, turns
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy.lifecycle import SubmissionState
@@ -67,7 +67,8 @@ class Collector:
         with self._engine.begin() as connection:
             now = ledger.now(connection)
             due = submissions.to_poll(connection, at=now, limit=_POLLS_MAX)
-        return sum(self._one(submission) for submission in due)
+        with turns.in_turn() as turn:
+            return sum(turn(self._one, submission) for submission in due)
 
     def _one(self, submission: Submission) -> bool:
         provider = self._providers.get((submission.provider, submission.account))
@@ -191,6 +192,10 @@ class Collector:
 
     def _void(self, submission: Submission, report: BatchReport) -> None:
         """The provider refused the batch in validation: nothing ran, nothing was billed."""
+        if report.blameless is not None:
+            self._bring_in.end_unrun(submission, report.blameless)
+            tell("void", warning=True, submission_id=str(submission.id), code=report.blameless.code)
+            return
         first = report.errors[0] if report.errors else None
         code = first.code if first else "validation_failed"
         message = first.message if first else f"the provider says {report.status} and no reason"

@@ -4,7 +4,7 @@ One that this ledger has forgotten (it was restored) is not ended: it may hold w
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,13 +13,14 @@ from typing import BinaryIO, Final
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, moves, recovering, settling, strays, sweeping
+from app.ledger import locks, moves, recovering, settling, strays, sweeping, turns
 from app.ledger.strays import Stray
 from app.observe.log import tell
 from app.policy.judging import Bill, Judge
 from app.policy.names import parse_custom_id
 from app.policy.outcomes import Answered
 from app.policy.polling import next_poll
+from app.policy.reconciling import Emptiness, holds_all, stays_empty
 from app.providers.port import BatchReport, Downloaded, Line, Phase, PollReply, Provider
 
 #: Strays that one run looks at; there should never be any.
@@ -37,6 +38,7 @@ class Strays:
         providers: Mapping[tuple[str, str], Provider],
         spool_directory: Path,
         judge: Judge,
+        emptiness: Emptiness,
         shortest: timedelta,
         longest: timedelta,
         on_settled: Callable[[], None],
@@ -45,6 +47,9 @@ class Strays:
         self._providers = providers
         self._spool_directory = spool_directory
         self._judge = judge
+        self._emptiness = emptiness
+        #: How often the file of a batch was read and lacked lines; a new process counts anew.
+        self._short_looks: dict[str, int] = {}
         self._shortest = shortest
         self._longest = longest
         self._on_settled = on_settled
@@ -53,7 +58,8 @@ class Strays:
         """Look at every stray that is due; how many were booked whole."""
         with self._engine.begin() as connection:
             found = strays.due(connection, at=ledger.now(connection), limit=_LOOKS_MAX)
-        return sum(self._one(stray) for stray in found)
+        with turns.in_turn() as turn:
+            return sum(turn(self._one, stray) for stray in found)
 
     def _one(self, stray: Stray) -> bool:
         provider = self._providers.get((stray.provider, stray.account))
@@ -97,20 +103,27 @@ class Strays:
 
     def _book(self, stray: Stray, provider: Provider, report: BatchReport) -> bool:
         self._spool_directory.mkdir(parents=True, exist_ok=True)
-        booked, used = 0, 0
+        booked, used, ids = 0, 0, set[str]()
         with TemporaryFile(dir=self._spool_directory) as file:
             if not isinstance(provider.download(report, file), Downloaded):
                 self._later(stray)
                 return False
             lines = _lines(stray, provider, file)
             while chunk := list(islice(lines, _LINES_MAX)):
+                ids |= {line.custom_id for line in chunk}
                 with self._engine.begin() as connection:
                     booked += self._charge(connection, stray, chunk)
                     used += self._use(connection, stray, chunk)
         if used:
             self._on_settled()
         with self._engine.begin() as connection:
-            strays.update_one(connection, stray, closed_at=ledger.now(connection))
+            now = ledger.now(connection)
+            whole = self._is_whole(stray, report, len(ids), now)
+            if whole:
+                strays.update_one(connection, stray, closed_at=now)
+        if not whole:
+            self._later(stray)
+            return False
         tell(
             "stray_booked",
             warning=True,
@@ -119,6 +132,18 @@ class Strays:
             lines_count=booked,
             used_count=used,
         )
+        return True
+
+    def _is_whole(self, stray: Stray, report: BatchReport, lines_count: int, now: datetime) -> bool:
+        """Whether nothing more will be read of it: what breaks off lacks what was paid for, and may be ours."""
+        batch_id = stray.provider_batch_id
+        if report.phase is not Phase.VOID and not holds_all(lines_count, total=report.total):
+            looks = self._short_looks.get(batch_id, 0) + 1
+            self._short_looks[batch_id] = looks
+            ended_at = report.ended_at or stray.noted_at
+            if not stays_empty(looks, ended_at=ended_at, now=now, enough=self._emptiness):
+                return False
+        self._short_looks.pop(batch_id, None)
         return True
 
     def _charge(self, connection: Connection, stray: Stray, lines: Sequence[Line]) -> int:

@@ -80,6 +80,25 @@ def taken(connection: Connection, provider: str, batch_ids: Collection[str]) -> 
     return set(rows.scalars())
 
 
+def witness(connection: Connection, submission: Submission, *, after: datetime) -> str | None:
+    """The account's newest batch that surely is there; None where there is none since a moment.
+
+    A key that does not find it is another workspace's: what it does not list is not absent. At Anthropic one that
+    has ended may have been deleted, by a person.
+    """
+    found: str | None = connection.execute(
+        text("""
+            SELECT provider_batch_id FROM submission
+            WHERE provider = :provider AND account = :account AND accepted_at > :after
+              AND provider_batch_id IS NOT NULL AND proof IS NOT NULL
+              AND (state = 'accepted' OR provider = 'openai')
+            ORDER BY accepted_at DESC LIMIT 1
+        """),
+        {"provider": submission.provider, "account": submission.account, "after": after},
+    ).scalar_one_or_none()
+    return found
+
+
 def adopt(
     connection: Connection,
     submission: Submission,

@@ -62,16 +62,19 @@ def note(
 ) -> bool:
     """Remember a batch that no submission stands behind; whether it is new.
 
-    One of ours is left to be cancelled and booked; a `wanted` one to be brought in. May be repeated.
+    One of ours is left to be cancelled and booked; a `wanted` one to be brought in. May be repeated. One that
+    a submission has taken meanwhile is none.
     """
     return bool(
         connection.execute(
             text("""
                 INSERT INTO stray (provider, provider_batch_id, account, ours, endpoint, model, reason,
                                    wanted, created_at, noted_at, poll_at, closed_at)
-                VALUES (:provider, :batch_id, :account, :ours, :endpoint, :model, :reason,
-                        :wanted, :created_at, :at, :at,
-                        CASE WHEN :ours THEN NULL ELSE CAST(:at AS timestamptz) END)
+                SELECT :provider, CAST(:batch_id AS text), :account, :ours, :endpoint, :model, :reason,
+                       :wanted, CAST(:created_at AS timestamptz), CAST(:at AS timestamptz), :at,
+                       CASE WHEN :ours THEN NULL ELSE CAST(:at AS timestamptz) END
+                WHERE NOT EXISTS (SELECT FROM submission
+                                  WHERE provider = :provider AND provider_batch_id = :batch_id)
                 ON CONFLICT DO NOTHING
             """),
             {

@@ -200,8 +200,17 @@ def look_now(connection: Connection, submission_id: UUID | None, *, at: datetime
     ).rowcount
 
 
-def close(connection: Connection, submission: Submission, *, at: datetime) -> bool:
+def close(
+    connection: Connection,
+    submission: Submission,
+    *,
+    to: SubmissionState = SubmissionState.COLLECTED,
+    last_error: str | None = None,
+    at: datetime,
+) -> bool:
     """End a submission whose every line is settled; whether it moved."""
+    ended = "collected_at" if to is SubmissionState.COLLECTED else "ended_at"
+    said: dict[str, Any] = {ended: at, "last_error": last_error}
     connection.execute(
         text("""
             UPDATE pack SET closed_at = :at WHERE id = :id AND NOT EXISTS (
@@ -214,9 +223,8 @@ def close(connection: Connection, submission: Submission, *, at: datetime) -> bo
         connection,
         submission.id,
         expected=SubmissionState.ACCEPTED,
-        to=SubmissionState.COLLECTED,
-        collected_at=at,
-        last_error=None,
+        to=to,
+        **said,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import giving_back, lanes, strays, submissions
+from app.ledger import giving_back, lanes, searching, strays, submissions
 from app.ledger.searching import Proof
 from app.ledger.submissions import Submission
 from app.observe.log import tell
@@ -70,7 +70,9 @@ class Answers:
                 expires_at=reply.expires_at,
                 poll_at=now + self._first_poll,
             )
-            known = moved or self._is_known(connection, submission, reply.provider_batch_id)
+            known = moved or self._is_its_own(
+                connection, submission, reply.provider_batch_id, at=now
+            )
             if not known:
                 reason = "its reply came after it had been given up"
                 strays.note(
@@ -93,10 +95,16 @@ class Answers:
             request_id=reply.request_id,
         )
 
-    def _is_known(self, connection: Connection, submission: Submission, batch_id: str) -> bool:
-        """Whether a search adopted the very batch whose reply comes only now."""
+    def _is_its_own(
+        self, connection: Connection, submission: Submission, batch_id: str, *, at: datetime
+    ) -> bool:
+        """Whether a search adopted the very batch whose reply comes only now, or one that gives way to it."""
         current = submissions.find(connection, submission.id)
-        return current is not None and current.provider_batch_id == batch_id
+        if current is None or current.provider_batch_id == batch_id:
+            return current is not None
+        return current.is_on_trial and searching.entrust(
+            connection, current, batch_id, proof=Proof.REPLY, at=at
+        )
 
     def _not_taken(self, submission: Submission, reply: NotTaken) -> None:
         wait_s = reply.retry_after_s or backoff(submission.refusals + 1, _BACKOFF).total_seconds()

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import locks, searching, strays, submissions
+from app.ledger import locks, searching, strays, submissions, turns
 from app.ledger.searching import Proof, Unknown
 from app.observe.log import tell
 from app.packer.whose import Whose
@@ -31,6 +31,7 @@ from app.policy.searching import (
     search_step,
 )
 from app.providers.port import (
+    BatchReport,
     Gone,
     LaneClosed,
     Listing,
@@ -38,6 +39,8 @@ from app.providers.port import (
     Unreachable,
 )
 
+#: Providers show a batch for longer than this.
+_WITNESS_KEPT: Final = timedelta(days=25)
 #: Submissions that one run looks for; the next wake-up goes on.
 _LOOKS_MAX: Final = 20
 
@@ -73,7 +76,8 @@ class Search:
         """Look for every submission whose look is due; how many were adopted or declared absent."""
         with self._engine.begin() as connection:
             unknown = searching.due(connection, at=ledger.now(connection), limit=_LOOKS_MAX)
-        return sum(self._one(one) for one in unknown)
+        with turns.in_turn() as turn:
+            return sum(turn(self._one, one) for one in unknown)
 
     def _one(self, unknown: Unknown) -> bool:
         submission = unknown.submission
@@ -126,9 +130,10 @@ class Search:
             case LookAgain():
                 self._later(unknown, step.reason)
             case NoteAbsent():
-                self._note_absent(unknown, provider, step)
+                if self._sees_its_own(unknown, provider):
+                    self._note_absent(unknown, provider, step)
             case DeclareAbsent():
-                return self._declare_absent(unknown)
+                return self._sees_its_own(unknown, provider) and self._declare_absent(unknown)
             case _:
                 assert_never(step)
         return False
@@ -182,6 +187,20 @@ class Search:
         with self._engine.connect() as connection:
             now = ledger.now(connection)
         return self._whose.marks(provider, batch_id, endpoint=unknown.submission.endpoint, now=now)
+
+    def _sees_its_own(self, unknown: Unknown, provider: Provider) -> bool:
+        """Whether the key still sees where the batch would be; a later look where it does not, or cannot say.
+
+        Another workspace's lists none of ours, and says of its input file that there is none.
+        """
+        submission = unknown.submission
+        with self._moment() as (connection, now):
+            own = searching.witness(connection, submission, after=now - _WITNESS_KEPT)
+        reply = provider.poll(own) if own is not None else None
+        if reply is None or isinstance(reply, BatchReport):
+            return True
+        self._later(unknown, f"is the key another workspace's? batch {own} of the account: {reply}")
+        return False
 
     def _note_absent(self, unknown: Unknown, provider: Provider, step: NoteAbsent) -> None:
         if step.delete_file is not None:

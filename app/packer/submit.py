@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from app.ledger import engine as ledger
-from app.ledger import giving_back, locks, submissions
+from app.ledger import giving_back, locks, submissions, turns
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.packer.answers import Answers
@@ -88,7 +88,8 @@ class Submitter:
             )
         for submission_id in lost:
             tell("reply_lost", warning=True, submission_id=str(submission_id))
-        return sum(self._one(submission) for submission in due)
+        with turns.in_turn() as turn:
+            return sum(turn(self._one, submission) for submission in due)
 
     def _one(self, submission: Submission) -> bool:
         with locks.only_one(self._engine, f"submission:{submission.id}") as mine:

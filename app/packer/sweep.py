@@ -16,7 +16,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, Engine
 
 from app.ledger import engine as ledger
-from app.ledger import lanes, locks, searching, strays, sweeping
+from app.ledger import lanes, locks, searching, strays, sweeping, turns
 from app.ledger.searching import Proof
 from app.ledger.strays import Found
 from app.observe.log import tell
@@ -73,9 +73,10 @@ class Sweep:
             tell("ledger_restored", warning=True, remedy="every workspace is looked at anew first")
             self._interlock.close()
             self._due_at.clear()
-        for account, provider in self._providers.items():
-            if self._due_at.get(account, now) <= now:
-                self._one(account, provider)
+        with turns.in_turn() as turn:
+            for account, provider in self._providers.items():
+                if self._due_at.get(account, now) <= now:
+                    turn(self._one, account, provider)
         return len(self._providers) - len(self._interlock.closed)
 
     def _one(self, account: Account, provider: Provider) -> None:
@@ -178,7 +179,8 @@ class Sweep:
                     connection, submission, batch.provider_batch_id, proof=proof, at=now
                 )
             case Verdict.SURPLUS | Verdict.FORGOTTEN:
-                self._note(connection, account, batch, found, now)
+                if not self._note(connection, account, batch, found, now):
+                    return Verdict.UNDER_WAY  # its submission has taken it since it was listed
             case Verdict.STRANGER if batch.mark is None and batch.file_id is None:
                 # Nothing in the list says so; nobody need read its results again.
                 self._note(connection, account, batch, found, now)
@@ -205,8 +207,8 @@ class Sweep:
         batch: ListedBatch,
         found: Verdict,
         now: datetime,
-    ) -> None:
-        strays.note(
+    ) -> bool:
+        return strays.note(
             connection,
             Found(account[0], account[1], batch.endpoint or ""),
             batch.provider_batch_id,

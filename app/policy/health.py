@@ -66,12 +66,14 @@ def cannot_follow(batch: Batch, now: datetime, limits: Limits) -> str | None:
     if batch.state is not SubmissionState.ACCEPTED:
         return None
     seen_at = batch.observed_at or batch.accepted_at or batch.created_at
+    why = f" ({batch.last_error})" if batch.last_error else ""
     if now - seen_at > limits.look_within:
-        why = f" ({batch.last_error})" if batch.last_error else ""
         return f"the last good look at it was {spoken(now - seen_at)} ago{why}"
     ends_at = batch.expires_at
     if batch.ended_at is None and ends_at is not None and now - ends_at > limits.expiry_grace:
         return f"the provider's window closed {spoken(now - ends_at)} ago and no end is seen"
+    if batch.ended_at is not None and now - batch.ended_at > limits.results_within:
+        return f"it ended {spoken(now - batch.ended_at)} ago and its results are not in{why}"
     return None
 
 

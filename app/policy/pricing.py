@@ -35,8 +35,8 @@ def price(
     An override wins over the list; it knows two rates, so cached tokens count as input and searches
     as nothing.
     """
-    if not usage.input_tokens and not usage.output_tokens:
-        return None  # nothing is answered without tokens: the provider left its usage out
+    if not usage.input_tokens:
+        return None  # nothing is answered that was not asked: the provider left its usage out, or half of it
     rates = overrides.get(f"{provider}/{model}")
     if rates is not None:
         return _whole(_by_rates(rates, usage, batch=batch))

@@ -73,6 +73,14 @@ def stays_empty(looks: int, *, ended_at: datetime | None, now: datetime, enough:
     return looks >= enough.looks and ended_at is not None and now - ended_at >= enough.after
 
 
+def holds_all(lines: int, *, total: int) -> bool:
+    """Whether a file has a line for each request of a batch that no pack of ours lists.
+
+    A batch that says no `total` may lack any number. One that says too many stays short (`stays_empty`).
+    """
+    return 0 < total <= lines
+
+
 def owner(found: Survey, *, requests: int, last_look: bool) -> Owner:
     """Whose the results are. `requests` is how many the batch holds, by which it was adopted.
 

@@ -112,9 +112,11 @@ def search_step(
     if ours:
         return _adopt_oldest(ours)
     if doubt.file_id is None:
-        like = [batch for batch in free if batch.mark is None and batch.total == doubt.jobs_count]
+        # A batch that is not counted yet may hold any number.
+        sizes = (doubt.jobs_count, 0)
+        like = [batch for batch in free if batch.mark is None and batch.total in sizes]
         if like:
-            return _among(like)
+            return _among(like, doubt.jobs_count)
     return _not_found(doubt, now, patience)
 
 
@@ -136,16 +138,16 @@ def _age_key(batch: ListedBatch) -> float:
     return batch.created_at.timestamp() if batch.created_at else float("inf")
 
 
-def _among(like: Sequence[ListedBatch]) -> Adopt | Prove | LookAgain:
-    """Batches that carry no mark and hold as many requests as ours."""
+def _among(like: Sequence[ListedBatch], jobs_count: int) -> Adopt | Prove | LookAgain:
+    """Batches that carry no mark and hold as many requests as ours, or do not say how many."""
     ended = tuple(batch.provider_batch_id for batch in like if batch.ended)
     if ended:
         return Prove(ended)
-    if len(like) == 1:
+    if len(like) == 1 and like[0].total == jobs_count:
         return Adopt(like[0].provider_batch_id, proven=False)
     return LookAgain(
-        f"{len(like)} running batches hold {like[0].total} requests and one may be ours: which, "
-        "their results will tell"
+        f"{len(like)} running batches hold {jobs_count} requests, or do not say how many, and one may be "
+        "ours: which, their results will tell"
     )
 
 

@@ -217,6 +217,8 @@ class Limits:
     look_within: timedelta = timedelta(minutes=75)
     #: How long after the provider's own window an end may be seen.
     expiry_grace: timedelta = timedelta(hours=2)
+    #: How long after a batch's end its results may take, lines that come late included.
+    results_within: timedelta = timedelta(hours=2)
     #: A create without an id is settled sooner than this, found or proven absent.
     create_within: timedelta = timedelta(minutes=60)
     #: Nothing has left a queue for so long.

@@ -53,7 +53,8 @@ _BYTES_MAX: Final = 256_000_000 * 9 // 10
 _LINE_OVERHEAD_BYTES: Final = 96
 #: The largest page that Anthropic gives.
 _LIST_PAGE: Final = 1000
-_FAILURES: Final = (anthropic.AnthropicError, httpx2.HTTPError, httpx2.StreamError)
+#: A ValueError is an SDK's, of an id that no address can hold or a key that no header can.
+_FAILURES: Final = (anthropic.AnthropicError, httpx2.HTTPError, httpx2.StreamError, ValueError)
 
 
 class AnthropicProvider:

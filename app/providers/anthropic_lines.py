@@ -24,6 +24,14 @@ _REQUEST_FAULTS: Final = frozenset(
     {"invalid_request_error", "not_found_error", "permission_error", "request_too_large"}
 )
 
+#: What a line is billed by.
+_PRICED: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+)
+
 _FINISHES: Final = {
     "end_turn": Finish.ANSWERED,
     "stop_sequence": Finish.ANSWERED,
@@ -109,10 +117,13 @@ def _kind(said: Words) -> type[Rejected | Transient | Closed]:
 
 
 def _usage(usage: Any) -> Usage:
-    """Anthropic counts cached tokens beside `input_tokens`; ours includes them."""
+    """Anthropic counts cached tokens beside `input_tokens`; ours includes them. Empty where a count is none."""
+    by_lifetime = reading.fields(usage.get("cache_creation"))
+    for_an_hour = by_lifetime.get("ephemeral_1h_input_tokens")
+    if not reading.are_counts(*(usage.get(name) for name in _PRICED), for_an_hour):
+        return Usage()
     written = reading.count(usage.get("cache_creation_input_tokens"))
     read = reading.count(usage.get("cache_read_input_tokens"))
-    by_lifetime = reading.fields(usage.get("cache_creation"))
     details = reading.fields(usage.get("output_tokens_details"))
     searched = reading.fields(usage.get("server_tool_use"))
     return Usage(
@@ -120,9 +131,7 @@ def _usage(usage: Any) -> Usage:
         output_tokens=reading.count(usage.get("output_tokens")),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        cache_write_1h_tokens=min(
-            reading.count(by_lifetime.get("ephemeral_1h_input_tokens")), written
-        ),
+        cache_write_1h_tokens=min(reading.count(for_an_hour), written),
         reasoning_tokens=reading.count(details.get("thinking_tokens")),
         web_searches=reading.count(searched.get("web_search_requests")),
         service_tier=reading.text(usage.get("service_tier"), longest=50),

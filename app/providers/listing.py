@@ -75,10 +75,11 @@ def _page(
     batches = [read(entry) for entry in entries]
     if None in batches:
         return Unreachable(reason="a listed batch has no id")
+    more = body.get("has_more") is True
+    if more and not batches:
+        return Unreachable(reason="a page without a batch says that more follow")
     last = batches[-1].provider_batch_id if batches and batches[-1] else None
-    return _Page(
-        tuple(batch for batch in batches if batch), last if body.get("has_more") is True else None
-    )
+    return _Page(tuple(batch for batch in batches if batch), last if more else None)
 
 
 def _no_list(reply: NotFound | Unreachable | LaneClosed) -> Unreachable | LaneClosed:

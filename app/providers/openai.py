@@ -58,7 +58,8 @@ _READS: Final[Mapping[str, openai_lines.Read]] = {
 }
 #: The largest page that OpenAI gives.
 _LIST_PAGE: Final = 100
-_FAILURES: Final = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
+#: A ValueError is an SDK's, of an id that no address can hold or a key that no header can.
+_FAILURES: Final = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, ValueError)
 
 
 class OpenAIProvider:
@@ -134,6 +135,7 @@ class OpenAIProvider:
         """See `Provider`. The metadata is what an orphan is known by."""
         if handover.file_id is None:
             raise ValueError("the body must be uploaded first")
+        url = _url(handover.endpoint)
         # A connection of its own: one kept alive may be closed by the other side in the very moment
         # that it is used again, and that would leave the create in doubt.
         with self._client(self._create_timeout_s, follow_redirects=False) as client:
@@ -141,7 +143,7 @@ class OpenAIProvider:
                 reply = client.batches.with_raw_response.create(
                     input_file_id=handover.file_id,
                     # The SDK lists the endpoints that it knows; others on this wire have more.
-                    endpoint=_url(handover.endpoint),  # type: ignore[arg-type]
+                    endpoint=url,  # type: ignore[arg-type]
                     completion_window="24h",
                     metadata=openai_batches.metadata(handover),
                     output_expires_after={"anchor": "created_at", "seconds": _OUTPUT_KEPT_S},
@@ -224,9 +226,10 @@ class OpenAIProvider:
 
     def answer(self, request: bytes, *, endpoint: str, timeout_s: float) -> DirectReply:
         """See `Provider`. The same bytes travel here as in a batch."""
+        url = _url(endpoint)
         try:
             response = self._asking.post(
-                _url(endpoint).removeprefix("/v1"),
+                url.removeprefix("/v1"),
                 cast_to=httpx2.Response,
                 content=request,
                 options=self._direct_options(timeout_s),

@@ -1,11 +1,12 @@
 """OpenAI's batch objects: what a create says, and what their fields mean."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import httpx2
 
 from app.policy.names import Mark
+from app.policy.outcomes import Closed, Transient
 from app.policy.searching import ListedBatch
 from app.providers import reading, replies
 from app.providers.port import (
@@ -39,6 +40,8 @@ _ABSENCES: Final = (
     "not found",
     "not exist",
 )
+#: Refusals of a whole batch that say nothing about it: the same one may succeed later.
+_PASSING: Final = frozenset({"internal_error", "server_error"})
 
 
 def metadata(handover: Handover) -> dict[str, str]:
@@ -71,10 +74,8 @@ def listed(batch: dict[str, Any]) -> ListedBatch | None:
 
 
 def refused(failed: replies.Failure) -> CreateReply:
-    """A file just uploaded may not be visible yet: that passes, and no request is at fault."""
-    message = failed.message.lower()
-    absent = "file" in message and any(phrase in message for phrase in _ABSENCES)
-    if failed.status in _LAGGING_FILE_STATUSES and absent:
+    """The reply to a create that failed; a file just uploaded may not be visible yet."""
+    if failed.status in _LAGGING_FILE_STATUSES and _is_file_unseen(failed.message):
         return NotTaken(reason=str(failed), retry_after_s=failed.retry_after_s)
     return replies.of_create(failed)
 
@@ -103,14 +104,18 @@ def report(batch_id: str, batch: dict[str, Any]) -> BatchReport:
     ids = (batch.get("output_file_id"), batch.get("error_file_id"))
     files = tuple(file_id for file_id in map(reading.text, ids) if file_id)
     ends = ("completed_at", "expired_at", "cancelled_at", "failed_at")
+    errors = tuple(_errors(batch))
     return BatchReport(
         provider_batch_id=batch_id,
         phase=_phase(status, has_results=bool(files)),
         status=status,
         total=reading.count(counts.get("total")),
-        done=reading.count(counts.get("completed")) + reading.count(counts.get("failed")),
+        done=reading.count(
+            reading.count(counts.get("completed")) + reading.count(counts.get("failed"))
+        ),
         result_files=files,
-        errors=tuple(_errors(batch)),
+        errors=errors,
+        blameless=_blameless(errors),
         expires_at=reading.moment(batch.get("expires_at")),
         ended_at=next(filter(None, (reading.moment(batch.get(name)) for name in ends)), None),
     )
@@ -134,3 +139,24 @@ def _errors(batch: dict[str, Any]) -> Iterator[LineError]:
             message=reading.text(error.get("message")) or "the provider gave no reason",
             line=reading.count(error.get("line")) or None,
         )
+
+
+def _blameless(errors: Sequence[LineError]) -> Closed | Transient | None:
+    """What a refused batch means for its requests where no line is named and none is to blame."""
+    if any(error.line is not None for error in errors):
+        return None
+    for error in errors:
+        said = replies.Words(code=error.code, message=error.message)
+        if replies.is_the_accounts(said, blames_request=True):
+            return Closed(code=error.code, message=error.message)
+        # The validator has been seen not to find files that everybody else finds.
+        unseen = error.code not in replies.MODEL_CODES and _is_file_unseen(error.message)
+        if unseen or error.code in _PASSING:
+            return Transient(code=error.code, message=error.message)
+    return None
+
+
+def _is_file_unseen(message: str) -> bool:
+    """Whether the file is missed that was just uploaded: that passes, and no request is at fault."""
+    said = message.lower()
+    return "file" in said and any(phrase in said for phrase in _ABSENCES)

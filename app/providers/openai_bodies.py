@@ -85,8 +85,12 @@ def _answered(
 
 
 def _chat_usage(fields: Mapping[str, Any]) -> Usage:
+    """Empty where a count is none."""
     usage = reading.fields(fields.get("usage"))
     read = reading.fields(usage.get("prompt_tokens_details"))
+    said = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    if not reading.are_counts(*said, read.get("cached_tokens"), read.get("cache_write_tokens")):
+        return Usage()
     written = reading.fields(usage.get("completion_tokens_details"))
     return Usage(
         input_tokens=reading.count(usage.get("prompt_tokens")),

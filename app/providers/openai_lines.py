@@ -168,9 +168,12 @@ def _failed(
 
 
 def _usage(fields: Mapping[str, Any]) -> Usage:
-    """OpenAI's `input_tokens` includes the cached ones, as ours does."""
+    """OpenAI's `input_tokens` includes the cached ones, as ours does. Empty where a count is none."""
     usage = reading.fields(fields.get("usage"))
     read = reading.fields(usage.get("input_tokens_details"))
+    said = (usage.get("input_tokens"), usage.get("output_tokens"))
+    if not reading.are_counts(*said, read.get("cached_tokens"), read.get("cache_write_tokens")):
+        return Usage()
     written = reading.fields(usage.get("output_tokens_details"))
     calls = map(reading.fields, reading.items(fields.get("output")))
     return Usage(

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from app.policy.outcomes import Outcome
+from app.policy.outcomes import Closed, Outcome, Transient
 from app.policy.searching import ListedBatch
 
 
@@ -120,6 +120,8 @@ class BatchReport:
     #: Ids of the result files to download; empty strings never appear here.
     result_files: tuple[str, ...] = ()
     errors: tuple[LineError, ...] = ()
+    #: What a void batch means for each of its requests, where no request is at fault.
+    blameless: Closed | Transient | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from app.providers.strict_json import storable
 
-#: A larger count is a provider's mistake: no answer has a billion tokens, and what so many would cost is
-#: more than the ledger counts to.
+#: A larger count is a provider's mistake: no answer has a billion tokens, no batch as many requests, and what
+#: so many would cost is more than the ledger counts to.
 _COUNT_MAX: Final = 10**9
 
 
@@ -31,6 +31,11 @@ def count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         return 0
     return value if 0 <= value <= _COUNT_MAX else 0
+
+
+def are_counts(*values: Any) -> bool:
+    """Whether each is a count, or is not there. What is neither may stand for any number."""
+    return all(value is None or value == 0 or count(value) > 0 for value in values)
 
 
 def moment(value: Any) -> datetime | None:

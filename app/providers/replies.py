@@ -66,7 +66,7 @@ _ACCOUNT_CODES: Final = frozenset(
 #: Taken for the request's fault, they would fail every job of the account.
 _ACCOUNT_PHRASES: Final = ("credit balance", "usage limit", "spend limit")
 _OVERLOADED: Final = "overloaded"
-_MODEL_CODES: Final = frozenset({"model_not_found"})
+MODEL_CODES: Final = frozenset({"model_not_found"})
 
 _BODY_STATUSES: Final = frozenset({400, 422})
 _UNCLEAR_STATUSES: Final = frozenset({408, 409, 425, 499})
@@ -228,7 +228,7 @@ def _verdict(status: int, said: Words) -> Verdict:  # noqa: PLR0911 - a table, r
         return Verdict.UNCLEAR
     if status == HTTPStatus.NOT_FOUND:
         return Verdict.ABSENT
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or said.names & _MODEL_CODES:
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or said.names & MODEL_CODES:
         return Verdict.INVALID
     if status in _BODY_STATUSES and said.names:
         return Verdict.INVALID

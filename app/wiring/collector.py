@@ -7,6 +7,7 @@ from functools import cache
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
+from app.policy.reconciling import Emptiness
 from app.settings import settings
 from app.wiring import watching
 from app.wiring.accounts import providers
@@ -53,6 +54,9 @@ def stray_batches(wake_completion: Callable[[], None]) -> Strays:
         providers=providers(),
         spool_directory=config.spool_directory,
         judge=judge(),
+        emptiness=Emptiness(
+            looks=config.downloads_max, after=timedelta(seconds=config.results_empty_after_s)
+        ),
         shortest=timedelta(seconds=config.poll_min_s),
         longest=timedelta(seconds=config.poll_max_s),
         on_settled=wake_completion,

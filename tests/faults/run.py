@@ -27,12 +27,19 @@ DIRECTED: Final = {
     "test_a_failover_to_a_replica_that_lagged_is_noticed",
     "a packer that slept": "tests/submitting/test_races.py::"
     "test_a_packer_that_slept_sends_nothing_any_more",
+    "a batch adopted while the sweep looks": "tests/submitting/test_races.py::"
+    "test_a_batch_that_is_adopted_while_the_sweep_looks_is_no_surplus",
+    "a key of another workspace": "tests/submitting/test_search.py::"
+    "test_what_another_workspaces_key_does_not_see_is_not_absent",
+    "a batch that is not counted yet": "tests/unit/test_searching.py",
     "another's batch of our size": "tests/submitting/test_races.py::"
     "test_a_batch_that_is_known_is_never_taken_for_ours",
     "two creates of one size": "tests/submitting/test_races.py::"
     "test_two_creates_of_one_size_are_told_apart",
     "a ledger restored from a backup": "tests/submitting/test_sweep.py::"
     "test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent",
+    "a forgotten batch whose file lacks lines": "tests/submitting/test_sweep.py::"
+    "test_what_is_brought_in_over_a_backup_is_read_until_it_is_whole",
     "a ledger restored under a running process": "tests/submitting/test_sweep.py::"
     "test_a_ledger_that_is_restored_under_a_running_process_is_noticed",
     "a cursor over a restored ledger": "tests/completion/test_replay.py::"
@@ -43,6 +50,7 @@ DIRECTED: Final = {
     "test_a_lost_create_under_an_earlier_name_is_found_and_not_bought_again",
     "too many tokens enqueued": "tests/submitting/test_crowding.py",
     "an account closed in result lines": "tests/submitting/test_closed_accounts.py",
+    "a batch refused whole for no request's fault": "tests/submitting/test_void.py",
     "an answer that only an earlier file held": "tests/submitting/test_collecting.py::"
     "test_an_answer_that_only_an_earlier_file_held_is_used",
     "a file that breaks off in its first line": "tests/unit/test_reconciling.py",
@@ -71,6 +79,8 @@ DIRECTED: Final = {
     "a canvas applied twice": "tests/completion/test_reused.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
+    "trouble that nobody foresaw": "tests/submitting/test_accounts.py::"
+    "test_trouble_that_nobody_foresaw_holds_up_no_other_account",
     "a hostile result file": "tests/providers/test_lines.py",
     "a hostile reply": "tests/providers/test_hostile_replies.py",
     "a job cancelled in flight": "tests/changing/test_decisions.py::"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.policy.outcomes import Closed, Transient
 from app.providers.anthropic import AnthropicProvider
 from app.providers.openai import OpenAIProvider
 from app.providers.port import (
@@ -161,6 +162,27 @@ def test_a_void_batch_says_which_lines_were_at_fault(
         LineError(code="invalid_json_line", message="not JSON", line=3),
         LineError(code="token_limit_exceeded", message="later"),
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "billing_hard_limit_reached", "message": "Billing limit reached"}, Closed),
+        ({"code": "invalid_request", "message": "You have reached your usage limit."}, Closed),
+        ({"code": "not_found", "message": "Cannot find file file-1."}, Transient),
+        ({"code": "server_error", "message": "The server had an error."}, Transient),
+        ({"code": "model_not_found", "message": "This file's model does not exist."}, type(None)),
+        ({"code": "not_found", "message": "Cannot find file file-1.", "line": 3}, type(None)),
+        ({"code": "token_limit_exceeded", "message": "Limit reached."}, type(None)),
+        ({"code": "duplicate_custom_id", "message": "'a' is used twice."}, type(None)),
+    ],
+)
+def test_a_void_batch_says_whether_its_requests_are_blameless(
+    openai: OpenAIProvider, server: Server, error: dict[str, object], kind: type
+) -> None:
+    """An account, or a file that the validator does not see, is no request's fault; a line is."""
+    report = polled(openai, server, id="b1", status="failed", errors={"data": [error]})
+    assert kind is type(report.blameless)
 
 
 @pytest.mark.parametrize(

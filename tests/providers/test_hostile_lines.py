@@ -215,6 +215,44 @@ def test_a_count_that_nobody_could_pay_is_none(read: Read, said: object, counted
     assert counted == found.outcome.usage.input_tokens
 
 
+@pytest.mark.parametrize("said", [10**9 + 1, 2**63, -1, "7", 1.5, [7], True], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "endpoint", "name"),
+    [
+        (AnthropicProvider, "messages", "input_tokens"),
+        (AnthropicProvider, "messages", "output_tokens"),
+        (AnthropicProvider, "messages", "cache_read_input_tokens"),
+        (OpenAIProvider, "responses", "output_tokens"),
+        (OpenAIProvider, "chat", "completion_tokens"),
+    ],
+)
+def test_a_usage_with_a_count_that_is_none_has_no_price(
+    read: Read, kind: type[Adapter], endpoint: str, name: str, said: object
+) -> None:
+    """
+    The other counts alone are not what it billed.
+    """
+    names = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
+    body = {
+        "content": [],
+        "output": [],
+        "choices": [{"message": {"content": "Fine."}}],
+        "model": "claude-opus-4-1" if kind is AnthropicProvider else "gpt-5-mini",
+        "usage": {**dict.fromkeys(names, 3), name: said},
+    }
+    record = {
+        "custom_id": "a",
+        "result": {"type": "succeeded", "message": body},
+        "response": {"status_code": 200, "body": body},
+    }
+    (found,) = read(kind, endpoint, json.dumps(record).encode())
+
+    assert isinstance(found, Line)
+    assert isinstance(found.outcome, Answered)
+    usage = found.outcome.usage
+    assert price(kind.name, found.outcome.model, usage, batch=True, overrides={}) is None
+
+
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
 NAMES = st.sampled_from(
     "custom_id result response error body status_code status type message content text model usage "

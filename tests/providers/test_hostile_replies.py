@@ -162,6 +162,30 @@ def test_a_wrong_clock_does_not_change_what_a_batch_is(
         assert found is None or found.astimezone(UTC).tzinfo is UTC
 
 
+def test_counts_that_no_batch_has_fit_their_columns(adapter: Adapter, server: Server) -> None:
+    """
+    Each is as large as a count may be; together they are none.
+    """
+    names = ("processing", "succeeded", "errored", "canceled", "expired", "completed", "failed")
+    counts = dict.fromkeys(names, 10**9)
+    server.answers(Reply(body=json.dumps({"id": "b1", "request_counts": counts}).encode()))
+    report = adapter.poll("b1")
+
+    assert isinstance(report, BatchReport)
+    assert (0, 0) == (report.total, report.done)
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_an_id_that_no_address_can_hold_costs_its_own_batch_alone(
+    adapter: Adapter, name: str
+) -> None:
+    """
+    It cannot be asked for, and that is no error of the process.
+    """
+    assert isinstance(adapter.poll(name), Unreachable)
+    assert isinstance(adapter.cancel(name), Unreachable)
+
+
 BATCH_BODIES = [
     b"[" * 100_000,
     b'{"id": "b", "id": "c"}',

@@ -103,6 +103,7 @@ def test_a_listed_openai_batch_says_whose_it_is(openai: OpenAIProvider, server: 
         (Reply(200, b"["), Unreachable),
         (Reply(200, b"{}"), Unreachable),
         (Reply(200, b'{"data":[{}],"has_more":false}'), Unreachable),
+        (Reply(200, b'{"data":[],"has_more":true}'), Unreachable),
         (Drop(), Unreachable),
     ],
     ids=repr,

@@ -182,6 +182,7 @@ class Service:
             providers=self.providers,
             spool_directory=self.spool,
             judge=_JUDGE,
+            emptiness=Emptiness(looks=_DOWNLOADS_MAX, after=_EMPTY_AFTER),
             shortest=timedelta(seconds=15),
             longest=timedelta(seconds=300),
             on_settled=_nobody,

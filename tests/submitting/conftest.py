@@ -2,7 +2,7 @@
 
 import json
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -138,6 +138,7 @@ class Road:
             providers=providers,
             spool_directory=self.spool,
             judge=judge,
+            emptiness=Emptiness(looks=3, after=self.empty_after),
             shortest=MOMENT,
             longest=MOMENT,
             on_settled=lambda: None,
@@ -173,12 +174,20 @@ class Road:
 
     def once(self) -> None:
         """Everything once, as the wake-ups do."""
-        self.sweep.run()
-        self.packer.run()
-        self.search.run()
-        self.submitter.run()
-        self.collector.run()
-        self.strays.run()
+        for one in self.rounds:
+            one()
+
+    @property
+    def rounds(self) -> Sequence[Callable[[], object]]:
+        """What the wake-ups do, in their order."""
+        return (
+            self.sweep.run,
+            self.packer.run,
+            self.search.run,
+            self.submitter.run,
+            self.collector.run,
+            self.strays.run,
+        )
 
     def sweep_now(self) -> None:
         """Look at the workspace as a process that has just started does."""

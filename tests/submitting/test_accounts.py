@@ -3,7 +3,10 @@
 import json
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -11,6 +14,7 @@ from sqlalchemy import Engine
 from app.keys import given
 from tests.providers.adapters import KINDS, build
 from tests.simulator.conftest import Simulator
+from tests.submitting.altered import altered
 from tests.submitting.conftest import Road
 from tests.support.waiting import wait_until
 
@@ -73,6 +77,42 @@ def test_an_account_whose_key_is_refused_holds_up_no_other(road: Road) -> None:
         "SELECT DISTINCT account FROM job WHERE state = 'in_flight'"
     )
     assert JOBS == len(road.bought())
+
+
+@pytest.mark.parametrize("call", ["list_batches", "create", "poll", "download"])
+def test_trouble_that_nobody_foresaw_holds_up_no_other_account(road: Road, call: str) -> None:
+    """
+    Whichever call of the one account's it is: the other's jobs are answered, and the trouble is told each time.
+    """
+    research = road.named["research"]
+    armed: list[bool] = []
+    told: list[str] = []
+
+    def fail(*said: Any, **bounds: Any) -> Any:
+        if not armed:
+            return getattr(research, call)(*said, **bounds)
+        raise LookupError(call)
+
+    named = {"research": altered(research, **{call: fail})}
+    failing = replace(road, named=named, sweep_every=timedelta(0))
+    failing.admit(JOBS, account="research")
+    failing.packer.run()
+    failing.admit(JOBS)
+    armed.append(True)
+
+    def half_done() -> bool:
+        for round_ in failing.rounds:
+            try:
+                round_()
+            except LookupError as trouble:
+                told.append(str(trouble))
+        done = "SELECT bool_and(state = 'succeeded') FROM job WHERE account = 'default'"
+        return failing.rows(done) == [(True,)] and bool(told)
+
+    wait_until(half_done, within_s=30, what="the default account's jobs")
+
+    assert {call} == set(told)
+    assert {1} == set(road.bought().values())
 
 
 @pytest.mark.parametrize("road", KINDS[:1], ids=["anthropic"], indirect=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from app.keys import KeyFile
+from app.keys import KeyFile, given
 from tests.providers.adapters import KINDS, build
 from tests.simulator.conftest import Simulator
 from tests.submitting.conftest import Road
@@ -137,6 +137,23 @@ def test_a_key_file_that_is_away_for_a_moment_changes_nothing(tmp_path: Path) ->
     file.write_text("another", encoding="utf-8")
 
     assert "another" == key()
+
+
+@pytest.mark.parametrize("content", ["k\u2019ey", "two\nlines", "nul\0"], ids=ascii)
+def test_what_no_header_can_hold_takes_no_keys_place(tmp_path: Path, content: str) -> None:
+    """
+    The last key is used, as while the file is away; a service does not start with it.
+    """
+    file = tmp_path / "key"
+    file.write_text("one", encoding="utf-8")
+    key = KeyFile(file)
+    file.write_text(content, encoding="utf-8")
+
+    assert "one" == key()
+    with pytest.raises(ValueError, match="printable ASCII"):
+        KeyFile(file)
+    with pytest.raises(ValueError, match="printable ASCII"):
+        given(content)
 
 
 @pytest.mark.parametrize("content", [None, " \n"], ids=["absent", "empty"])

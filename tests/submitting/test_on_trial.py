@@ -8,7 +8,9 @@ from sqlalchemy import text
 
 from app.ledger import engine as ledger
 from app.ledger import searching, submissions
+from app.packer.answers import Answers
 from app.policy.sweeping import Verdict
+from app.providers.port import Accepted
 from tests.providers.adapters import KINDS
 from tests.simulator.conftest import say
 from tests.submitting.conftest import Road
@@ -101,6 +103,33 @@ def test_a_collector_that_slept_disowns_nothing_that_was_proven_meanwhile(road: 
         assert not searching.confirm(connection, stale)
         assert not searching.disown(connection, stale, found=Verdict.STRANGER, owner=None, at=now)
     assert [("accepted", "results")] == _standing(road)
+
+
+def test_a_reply_that_comes_late_takes_ours_in_the_place_of_a_strangers(road: Road) -> None:
+    """
+    The sender stood still with the reply in its hand until another's batch was on trial.
+    """
+    theirs = _put_a_strangers_on_trial(road)
+    _let_ours_land(road)
+    ours = _newest_but(road, theirs)
+    ((submission_id,),) = road.rows("SELECT id FROM submission")
+    with road.engine.begin() as connection:
+        sent = submissions.find(connection, submission_id)
+    assert sent is not None
+
+    reply = Accepted(provider_batch_id=ours, status="in_progress")
+    assert Answers(road.engine, first_poll=timedelta(0)).record(sent, reply)
+    assert [("accepted", "reply")] == _standing(road)
+    assert [] == road.rows("SELECT * FROM stray")
+    road.until_done(JOBS)
+
+    assert ["collected"] == road.states()
+    assert [1] * 2 * JOBS == list(road.bought().values())
+
+
+def _newest_but(road: Road, batch_id: str) -> str:
+    listed = road.simulator.anthropic.messages.batches.list().data
+    return next(one.id for one in listed if one.id != batch_id)
 
 
 def _put_a_strangers_on_trial(road: Road) -> str:

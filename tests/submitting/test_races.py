@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import event
 
 from app.ledger import engine as ledger
+from app.providers.port import ListReply
 from tests.providers.adapters import KINDS
 from tests.simulator.conftest import say
+from tests.submitting.altered import altered
 from tests.submitting.conftest import Road
 from tests.submitting.test_search import assert_bought_once
+from tests.support.waiting import wait_until
 
 JOBS = 20
 
@@ -90,3 +93,44 @@ def test_two_creates_of_one_size_are_told_apart(road: Road) -> None:
 
     assert_bought_once(road, 2 * JOBS)
     assert ["collected", "collected"] == road.states()
+
+
+def test_a_batch_that_is_adopted_while_the_sweep_looks_is_no_surplus(
+    road: Road, other: Road
+) -> None:
+    """
+    Nobody stood behind it when the sweep had its list; the search of another process has taken it since.
+    """
+    other.admit(JOBS)
+    other.arm("reply_lost")
+    other.packer.run()
+    other.submitter.run()
+    if road.name == "anthropic":
+        wait_until(lambda: road.simulator.books()["lines"] == JOBS, within_s=30, what="its end")
+
+    adopt_once_listed(road, other).sweep_now()
+    assert ["accepted"] == road.states()
+    assert [] == road.rows("SELECT * FROM stray")
+    road.until_done(JOBS)
+
+    assert_bought_once(road)
+    assert ["collected"] == road.states()
+
+
+def adopt_once_listed(road: Road, other: Road) -> Road:
+    """The road whose sweep has held its list against the ledger when the other adopts a batch of it."""
+    listed: list[bool] = []
+
+    def list_batches(**bounds: Any) -> ListReply:
+        listed.append(True)
+        return road.provider.list_batches(**bounds)
+
+    def adopt(*_: Any) -> None:
+        # The first transaction after the list is the one in which the sweep asks what is known of it.
+        if listed and other.states() == ["unknown"]:
+            other.search.run()
+
+    event.listen(road.engine, "checkin", adopt)
+    swept = replace(road, provider=altered(road.provider, list_batches=list_batches))
+    listed.clear()
+    return swept

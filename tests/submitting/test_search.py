@@ -1,11 +1,14 @@
 """A create without a clear reply: looked for, adopted or proven absent, and never bought twice."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.providers.port import Gone, Listing, NotFound
 from tests.providers.adapters import KINDS
 from tests.simulator.conftest import say
+from tests.submitting.altered import altered
 from tests.submitting.conftest import Road
 from tests.support.waiting import wait_until
 
@@ -49,6 +52,47 @@ def test_a_batch_that_was_never_made_is_sent_again_after_the_settle_time(road: R
     assert ["absent", "collected"] == road.states()
     assert_bought_once(road)
     assert [(1,), (2,)] == road.rows("SELECT attempt FROM submission ORDER BY created_at")
+
+
+def test_what_another_workspaces_key_does_not_see_is_not_absent(road: Road) -> None:
+    """
+    The key is replaced by one that sees none of ours, neither the batch that runs nor the one that is looked for.
+    """
+    road.admit(1, named="running")
+    road.arm("slow", share=0.001)
+    road.packer.run()
+    road.submitter.run()
+    road.admit(JOBS)
+    road.arm("reply_lost")
+    road.packer.run()
+    road.submitter.run()
+    elsewhere = replace(
+        road,
+        provider=altered(
+            road.provider,
+            list_batches=lambda **_: Listing(()),
+            newest_batch_id=lambda: None,
+            poll=lambda _: NotFound(),
+            delete_file=lambda _: Gone(),
+        ),
+    )
+
+    def doubted() -> bool:
+        elsewhere.once()
+        said = elsewhere.rows("SELECT last_error FROM submission WHERE state = 'unknown'")
+        return "another workspace's?" in str(said)
+
+    wait_until(doubted, within_s=30, what="a doubt about the key")
+    for _ in range(5):
+        elsewhere.once()
+    assert ["accepted", "unknown"] == road.states()
+
+    def answered() -> bool:
+        road.once()
+        return road.states("job").count("succeeded") == JOBS
+
+    wait_until(answered, within_s=30, what="the jobs")
+    assert {1} == set(road.bought().values())
 
 
 def test_an_attempt_that_was_never_made_does_not_count(road: Road) -> None:

@@ -14,6 +14,7 @@ from app.ledger import replay
 from tests.providers.adapters import ENDPOINTS, KINDS
 from tests.simulator.conftest import say
 from tests.submitting.conftest import Road
+from tests.submitting.test_collecting import RESULTS
 from tests.submitting.test_search import assert_bought_once
 from tests.support import databases
 from tests.support.waiting import wait_until
@@ -75,6 +76,49 @@ def test_batches_made_after_a_backup_are_brought_in_before_anything_is_sent(
     assert [] == restored.states()
     assert_bought_once(restored)
     assert [(True, True)] == restored.rows("SELECT wanted, closed_at IS NOT NULL FROM stray")
+
+
+@pytest.mark.parametrize(
+    ("fault", "share"), [("truncate", 0.5), ("drop_lines", 0.5), ("drop_lines", 1)], ids=str
+)
+def test_what_is_brought_in_over_a_backup_is_read_until_it_is_whole(
+    road: Road, backups: Callable[[], Restore], fault: str, share: float
+) -> None:
+    """
+    The first file of the forgotten batch lacks lines: what they answer is not bought again for it.
+    """
+    road.admit(JOBS)
+    restore = backups()
+    send(road)
+    wait_until(lambda: road.simulator.books()["lines"] == JOBS, within_s=30, what="its end")
+    restored = restore()
+    # Who asks whose it is reads Anthropic's file as well.
+    looks = {"anthropic": 2, "openai": 1}[road.name]
+    road.arm(fault, method="GET", path=RESULTS[road.name], share=share, times=looks)
+    restored.until_done(JOBS)
+
+    assert [] == restored.states()
+    assert_bought_once(restored)
+    assert [looks] == [one["fired"] for one in road.simulator.ask("/_faults")]
+
+
+@pytest.mark.parametrize("empty_after", [timedelta(days=-365)], ids=["late"])
+def test_what_stays_short_of_a_forgotten_batch_holds_nobody_up(
+    road: Road, backups: Callable[[], Restore], empty_after: timedelta
+) -> None:
+    """
+    Some of its lines never ran and are in no file: their jobs go once the file has been read often enough.
+    """
+    road.admit(JOBS)
+    restore = backups()
+    road.arm("omit_lines", share=0.3)
+    send(road)
+    restored = replace(restore(), empty_after=empty_after)
+
+    restored.until_done(JOBS)
+
+    assert ["collected"] == restored.states()
+    assert_bought_once(restored)
 
 
 def replayed(road: Road, *, after: int) -> dict[UUID | None, int]:

@@ -70,8 +70,9 @@ def test_without_a_history_nothing_is_slow() -> None:
     [
         a_batch(observed_at=ago(hours=2), last_error="503 from the provider"),
         a_batch(hours=30, expires_at=ago(hours=3), typical=None),
+        a_batch(ended_at=ago(hours=3), last_error="download: 404"),
     ],
-    ids=["looks fail", "no end after the window"],
+    ids=["looks fail", "no end after the window", "results that nobody can read"],
 )
 def test_a_batch_that_cannot_be_followed_is_a_ticket(batch: Batch) -> None:
     """

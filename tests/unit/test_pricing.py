@@ -40,6 +40,16 @@ def test_cached_tokens_have_prices_of_their_own(usage: Usage, nanos: int) -> Non
     assert price("anthropic", "claude-opus-4-8", usage, batch=True, overrides={}) == nanos
 
 
+def test_an_answer_to_nothing_has_no_price() -> None:
+    """The provider has left half of its usage out: what is there is not what it billed."""
+    assert (
+        price("anthropic", "claude-opus-4-8", Usage(output_tokens=9), batch=True, overrides={})
+        is None
+    )
+    overrides = {"openai/own": (1.0, 2.0)}
+    assert price("openai", "own", Usage(output_tokens=9), batch=True, overrides=overrides) is None
+
+
 def test_searches_are_billed_each_without_a_discount() -> None:
     """Ten dollars a thousand, in a batch as well."""
     tokens = Usage(input_tokens=1000, output_tokens=100)

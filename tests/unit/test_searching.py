@@ -1,5 +1,6 @@
 """What follows from a look for a batch: never a second purchase on a guess."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -89,6 +90,15 @@ def test_the_only_running_batch_of_our_size_is_adopted_until_its_results_tell() 
     assert Adopt("b", proven=False) == step(doubt(), batch("b"), batch("c", total=8))
 
 
+def test_a_batch_that_is_not_counted_yet_may_be_ours() -> None:
+    """It is neither chosen while it runs nor passed over; its results are read once it has ended."""
+    uncounted = batch("b", total=0)
+
+    assert isinstance(step(doubt(), uncounted, now=SETTLED), LookAgain)
+    assert isinstance(step(doubt(), uncounted, batch("c"), now=SETTLED), LookAgain)
+    assert Prove(("b",)) == step(doubt(), replace(uncounted, ended=True), now=SETTLED)
+
+
 def test_what_has_ended_is_proved_first() -> None:
     """Its results are there and say whose it is."""
     assert Prove(("b",)) == step(doubt(), batch("b", ended=True), batch("c"))
@@ -120,7 +130,7 @@ BATCHES = st.lists(
     st.builds(
         batch,
         st.sampled_from("abcdef"),
-        total=st.integers(6, 8),
+        total=st.sampled_from([0, 6, 7, 8]),
         ended=st.booleans(),
         mark=st.sampled_from([None, OURS, Mark("dep999", OURS.token), Mark("dep123", "other")]),
         file_id=st.sampled_from([None, "file-1", "file-2"]),
@@ -154,7 +164,7 @@ def test_nothing_is_absent_while_it_may_be_there(
     )
     free = [one for one in listed if one.provider_batch_id not in taken]
     ours = [one for one in free if one.mark == OURS or (file_id and one.file_id == file_id)]
-    alike = [one for one in free if not file_id and one.mark is None and one.total == 7]
+    alike = [one for one in free if not file_id and one.mark is None and one.total in (0, 7)]
 
     if ours:
         assert isinstance(found, Adopt)
