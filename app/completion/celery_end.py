@@ -203,5 +203,6 @@ def _common(context: Any) -> dict[str, Any]:
     return {
         "parent_id": context.id,
         "root_id": context.root_id or context.id,
-        "priority": (context.properties or {}).get("priority"),
+        # Named, it would take the place of the one that a callback has.
+        "priority": None,
     }
