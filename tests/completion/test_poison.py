@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,13 @@ from sqlalchemy import text
 
 from app.intake.pump import Pump
 from app.intake.unadmitted import Unadmitted
+from app.policy import shapes
 from tests.client.apps import calling
 from tests.completion.conftest import Service
 from tests.support.answering import answer
 from tests.support.factories import RULES
 from unhurried import messages
-from unhurried.contract import QUEUES, Tier
+from unhurried.contract import QUEUES, Endpoint, Tier
 
 CALL: dict[str, Any] = {
     "request": {
@@ -60,6 +62,11 @@ def with_argument(name: str, value: Any) -> dict[str, Any]:
     return CALL | {"request": CALL["request"] | {name: value}}
 
 
+#: A role may be anything that JSON holds; what is no text, the provider refuses.
+CHAT: dict[str, Any] = {
+    "request": {"model": "gpt-5-mini", "messages": [{"role": ["user"], "content": "Hello"}]},
+    "options": {"tier": "batch"},
+}
 #: What is kept for people: nobody can be told.
 KEPT: dict[str, bytes] = {
     "no properties": raw("x", properties=[1]),
@@ -92,6 +99,7 @@ TOLD: dict[str, bytes] = {
     "a step of 900 levels": raw("x", args="[" * 900 + "]" * 900),
     "a schema of no dialect": raw("x", call=with_option("answer_schema", {"$schema": []})),
     "NaN": raw("x", call=with_argument("metadata", float("nan"))),
+    "a role that is a list": raw("x", call=CHAT, headers={"task": "unhurried.chat.v1"}),
     "NUL in the prompt": raw("x", call=with_argument("system", "a\0b\u2028c")),
 }
 
@@ -146,6 +154,35 @@ def test_a_hostile_call_ends_and_so_does_the_one_beside_it(service: Service, nam
 
     assert {"x": "completed", "good": "completed"} == states(service)
     assert [] == kept(service)
+
+
+def test_a_call_that_our_own_code_fails_over_is_refused(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Its task ends with words for the operator, the part of a run it was counts, and the call beside it is admitted.
+    """
+    digest = shapes.prefix_digest
+
+    def failing(endpoint: Endpoint, request: Mapping[str, Any]) -> bytes:
+        return digest(endpoint, request)[: 1 // (request["max_tokens"] - 1)]
+
+    monkeypatch.setattr(shapes, "prefix_digest", failing)
+    run = "5e2d1f04-8a55-4c0b-9a0e-756e68757272"
+    bad = CALL | {"request": CALL["request"] | {"max_tokens": 1}}
+    bad["options"] = {"tier": "batch", "run": run}
+    good = with_argument("max_tokens", 2)
+    service.client.lpush(QUEUE, raw("bad", call=bad), raw("good", call=good))
+
+    assert 2 == service.pump.run_once()
+
+    assert {"bad": "ready", "good": "open"} == states(service)
+    with service.engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT \"end\", run_id FROM ticket WHERE task_id = 'bad'")
+        ).one()
+    assert "ZeroDivisionError" in json.loads(found.end)["error"]["message"]
+    assert run == str(found.run_id)
 
 
 def test_what_the_ledger_refuses_is_found_among_many(service: Service) -> None:
