@@ -5,12 +5,14 @@ callback gets a new id each time. Ids are derived from what they follow; ids tha
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from uuid import UUID, uuid5
 
 _NAMESPACE: Final = UUID("5e2d1f04-8a55-4c0b-9a0e-756e68757272")
 #: A canvas nested deeper than this is a mistake; Celery itself recurses on it.
 _DEPTH_MAX: Final = 50
+#: What an index of the ledger can hold beside a publisher's name.
+_ID_BYTES_MAX: Final = 500
 
 
 def pin(signature: Mapping[str, Any], *, seed: str, home_queue: str | None) -> dict[str, Any]:
@@ -68,6 +70,15 @@ def _pin_any(task: Any, seed: str, home_queue: str | None, depth: int) -> Any:
     return task
 
 
+def is_id(value: Any) -> TypeGuard[str]:
+    """Whether the ledger can hold this as the id of a task."""
+    try:
+        size = len(value.encode()) if isinstance(value, str) else 0
+    except UnicodeEncodeError:
+        return False
+    return 0 < size <= _ID_BYTES_MAX and "\0" not in value
+
+
 def first_ids(signature: Mapping[str, Any]) -> list[str]:
     """The ids of the tasks that are published when a pinned signature is."""
     return _first_ids(signature, 0)
@@ -85,7 +96,7 @@ def _first_ids(signature: Mapping[str, Any], depth: int) -> list[str]:
             first = [header] if isinstance(header, Mapping) else list(header or ())
         case _:
             found = (signature.get("options") or {}).get("task_id")
-            return [str(found)] if found else []
+            return [found] if is_id(found) else []
     if depth > _DEPTH_MAX:
         return []
     return [

@@ -25,6 +25,7 @@ from kombu.transport.redis import Channel, Transport
 from kombu.utils.json import dumps
 from sqlalchemy import Engine
 
+from app.completion.canvas import is_id
 from app.completion.redis_mark import Fence
 from app.ledger import redelivery
 from app.ledger.redelivery import Mark, Publication
@@ -179,6 +180,9 @@ class OnceChannel(Channel):
         if task_id is None or queue in WAKE_UP_QUEUES or batched:
             super()._put(queue, message, **options)
             return
+        if not is_id(task_id):
+            # Once it had gone out, the ledger could not note that: nor anything else that is noted with it.
+            raise ValueError("a task id that the ledger cannot hold")
         publications = _WATCHED.get()
         published = Publication(publisher=_publisher(message["headers"]), task_id=task_id)
         if publications is not None and publications.is_known(published):

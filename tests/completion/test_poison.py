@@ -14,6 +14,7 @@ from app.intake.pump import Pump
 from app.intake.unadmitted import Unadmitted
 from app.policy import shapes
 from tests.client.apps import calling
+from tests.completion.chorded import chord_key
 from tests.completion.conftest import Service
 from tests.support.answering import answer
 from tests.support.factories import RULES
@@ -231,12 +232,29 @@ def test_a_pump_that_died_over_a_message_leaves_it_to_the_next(service: Service)
     assert [KEPT["an id with NUL"]] == kept(service)
 
 
-def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(service: Service) -> None:
+#: What a caller may have written into a signature, and nobody can publish.
+UNPUBLISHED: dict[str, dict[str, Any]] = {
+    "no such serializer": {"serializer": "no-such-serializer"},
+    "in 30,000 years": {"countdown": 1e12},
+    "expires after the calendar": {"expires": 1e300},
+    "a serializer with NUL": {"serializer": "a\0b"},
+    "a serializer of half a character": {"serializer": "a\ud800"},
+    "an id with NUL": {"task_id": "a\0b"},
+    "an id of half a character": {"task_id": "a\ud800"},
+    "an id that is an object": {"task_id": {"a": 1}},
+    "a long id": {"task_id": LONG},
+}
+
+
+@pytest.mark.parametrize("name", UNPUBLISHED)
+def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(
+    service: Service, name: str
+) -> None:
     """
     Its completion is counted and put off; its job is answered, and the ticket beside it is completed.
     """
     with calling(service.redis_url) as app:
-        link = signature("shop.linked", app=app).set(serializer="no-such-serializer")
+        link = signature("shop.linked", app=app).set(**UNPUBLISHED[name])
         asked = messages.s(**CALL["request"], tier="batch")
         bad = asked.clone().apply_async(link=link)
         good = asked.clone().apply_async()
@@ -256,6 +274,38 @@ def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(service:
     assert ("succeeded", 1) == (found[bad.id].job, found[bad.id].attempts)
     assert "completed" != found[bad.id].state
     assert "cannot be completed" in found[bad.id].last_error
+
+
+#: Of a chord, a body that Celery fails over.
+BODIES: dict[str, dict[str, Any]] = {
+    "an id with NUL": {"options": {"task_id": "a\0b"}},
+    "an id of half a character": {"options": {"task_id": "a\ud800"}},
+    "a group of nothing": {"task": "celery.group", "subtask_type": "group", "kwargs": {}},
+    "a canvas of no kind": {"subtask_type": "nonsense"},
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_nobody_can_publish_holds_no_other_ticket_and_no_other_chord_up(
+    service: Service, name: str
+) -> None:
+    """
+    The call beside it is completed, and a look at the chords comes to its end.
+    """
+    body = {"task": "shop.body", "args": [], "kwargs": {}, "options": {}} | BODIES[name]
+    chord = {"callbacks": None, "errbacks": None, "chain": None, "chord": body}
+    written = base64.b64encode(json.dumps([[], CALL, chord]).encode()).decode()
+    bad = raw("bad", headers={"group": "g", "group_index": 0}, body=written)
+    service.client.set(chord_key(service, "g", ".s"), 1)
+    service.client.lpush(QUEUE, bad, raw("good"))
+    service.pump.run_once()
+    for _ in range(2):
+        service.loss.run()
+
+    answer_all(service)
+    service.chords.sweep(remembers=lambda: True)
+
+    assert "completed" == states(service)["good"]
 
 
 @pytest.mark.parametrize(
