@@ -69,6 +69,7 @@ DIRECTED: Final = {
     "a body whose note was lost": "tests/completion/test_noted.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
     "a poison message among many": "tests/completion/test_poison.py",
+    "a full Redis": "tests/completion/test_full_redis.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "a hostile result file": "tests/providers/test_lines.py",
     "a hostile reply": "tests/providers/test_hostile_replies.py",
