@@ -67,6 +67,7 @@ DIRECTED: Final = {
     "test_a_late_batch_that_another_search_comes_across_is_booked",
     "a stranger's batch on trial": "tests/submitting/test_on_trial.py",
     "a body whose note was lost": "tests/completion/test_noted.py",
+    "a canvas in two goes": "tests/completion/test_in_two_goes.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a full Redis": "tests/completion/test_full_redis.py",
