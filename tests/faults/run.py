@@ -70,6 +70,7 @@ DIRECTED: Final = {
     "a canvas in two goes": "tests/completion/test_in_two_goes.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
     "a poison message among many": "tests/completion/test_poison.py",
+    "heavy messages": "tests/completion/test_heavy.py",
     "a full Redis": "tests/completion/test_full_redis.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "a hostile result file": "tests/providers/test_lines.py",
