@@ -7,6 +7,7 @@ never consumes, so that callbacks without a queue of their own go home.
 import os
 import signal
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, Final
@@ -14,6 +15,8 @@ from typing import Any, Final
 import click
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_shutting_down
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from app.completion import once
 from app.completion.backend import backend_url
@@ -179,14 +182,18 @@ def _end_beat_at_once(**_: Any) -> None:
 
 
 def wake(built: Celery, name: str, queue: str, *where: str) -> None:
-    """Ask for a look now, at something by its name. Losing it costs the time until beat's next one."""
-    built.send_task(
-        f"unhurried.wake.{name}",
-        args=where,
-        queue=queue,
-        expires=_WAKE_UP_EXPIRES_S,
-        ignore_result=True,
-    )
+    """Ask for a look now, at something by its name. Losing it costs the time until beat's next one.
+
+    So it raises nothing where Redis is away, or full: who asks has done its work, and goes on to the next.
+    """
+    with suppress(OperationalError, RedisError, OSError):
+        built.send_task(
+            f"unhurried.wake.{name}",
+            args=where,
+            queue=queue,
+            expires=_WAKE_UP_EXPIRES_S,
+            ignore_result=True,
+        )
 
 
 def wake_all(built: Celery) -> None:

@@ -117,7 +117,7 @@ class Followed:
     @classmethod
     def of(cls, canvas: "Signature[Any]") -> Self:
         """See `follow`."""
-        copied = canvas.clone()
+        copied = _copied(canvas)
         run_id, leaves = uuid(), list(_leaves(copied))
         if not 1 <= len(leaves) <= STEPS_MAX:
             raise CallError(f"{len(leaves)} steps: a canvas that is followed has 1 to {STEPS_MAX}")
@@ -180,6 +180,21 @@ def _mark(app: Celery, header: Mapping[str, Any], *, told: str) -> None:
 def _key(backend: Any, run_id: str, suffix: str) -> str:
     key = backend.get_key_for_task(run_id)
     return (key.decode() if isinstance(key, bytes) else str(key)) + suffix
+
+
+def _copied(canvas: Any) -> Any:
+    """A copy that shares no task: Celery's own clone of a group has the same ones."""
+    copied = canvas.clone()
+    parts = copied.kwargs
+    if isinstance(copied, chord):
+        header = copied.tasks
+        tasks = header.tasks if isinstance(header, group) else header
+        parts["header"] = [_copied(part) for part in tasks]
+        if copied.body is not None:
+            parts["body"] = _copied(copied.body)
+    elif isinstance(copied, _chain | group):
+        parts["tasks"] = [_copied(part) for part in copied.tasks]
+    return copied
 
 
 def _leaves(canvas: Any) -> Iterator["Signature[Any]"]:

@@ -2,15 +2,50 @@
 
 Celery freezes the ids of chain steps and chord bodies when a caller applies them, but a `link`
 callback gets a new id each time. Ids are derived from what they follow; ids that are there stay.
+
+So are those that Celery makes up while it publishes. A group gets its id when it is applied, and a chord inside
+of another is frozen anew whatever its signature says: published in two goes, half of its parts would be counted
+in one chord and half in another, and neither is ever full.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from typing import Any, Final, TypeGuard
 from uuid import UUID, uuid5
+
+from celery import canvas
+from kombu.utils.uuid import uuid
 
 _NAMESPACE: Final = UUID("5e2d1f04-8a55-4c0b-9a0e-756e68757272")
 #: A canvas nested deeper than this is a mistake; Celery itself recurses on it.
 _DEPTH_MAX: Final = 50
+#: What an index of the ledger can hold beside a publisher's name.
+_ID_BYTES_MAX: Final = 500
+
+#: What this thread's canvas takes for new ids; None where any will do.
+_IDS: ContextVar[Iterator[str] | None] = ContextVar("ids", default=None)
+
+
+def register() -> None:
+    """Make Celery's canvas take its new ids from here. May be repeated."""
+    canvas.uuid = _new_id  # type: ignore[attr-defined]  # absent from the stubs
+
+
+@contextmanager
+def same_ids(seed: str) -> Iterator[None]:
+    """Let this thread's canvas get the same new ids each time, in the order in which it asks for them."""
+    token = _IDS.set(str(uuid5(_NAMESPACE, f"{seed}/new{number}")) for number in count())
+    try:
+        yield
+    finally:
+        _IDS.reset(token)
+
+
+def _new_id() -> str:
+    ids = _IDS.get()
+    return uuid() if ids is None else next(ids)
 
 
 def pin(signature: Mapping[str, Any], *, seed: str, home_queue: str | None) -> dict[str, Any]:
@@ -68,6 +103,15 @@ def _pin_any(task: Any, seed: str, home_queue: str | None, depth: int) -> Any:
     return task
 
 
+def is_id(value: Any) -> TypeGuard[str]:
+    """Whether the ledger can hold this as the id of a task."""
+    try:
+        size = len(value.encode()) if isinstance(value, str) else 0
+    except UnicodeEncodeError:
+        return False
+    return 0 < size <= _ID_BYTES_MAX and "\0" not in value
+
+
 def first_ids(signature: Mapping[str, Any]) -> list[str]:
     """The ids of the tasks that are published when a pinned signature is."""
     return _first_ids(signature, 0)
@@ -85,7 +129,7 @@ def _first_ids(signature: Mapping[str, Any], depth: int) -> list[str]:
             first = [header] if isinstance(header, Mapping) else list(header or ())
         case _:
             found = (signature.get("options") or {}).get("task_id")
-            return [str(found)] if found else []
+            return [found] if is_id(found) else []
     if depth > _DEPTH_MAX:
         return []
     return [

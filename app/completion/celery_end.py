@@ -16,8 +16,7 @@ from celery._state import _task_stack  # type: ignore[attr-defined]  # absent fr
 from celery.app.task import Context
 from celery.exceptions import ChordError
 
-from app.completion import embedded, follows, once
-from app.completion.canvas import first_ids
+from app.completion import canvas, embedded, follows, once
 from app.completion.once import IsKnown
 from app.ledger.redelivery import Publication
 from app.ledger.tickets import ReadyTicket
@@ -59,7 +58,8 @@ class CeleryEnd:
     ) -> None:
         """Store the failure, count the chord part, fail the rest of the chain, call errbacks."""
         context = self._context(ticket, is_published)
-        with self._as_current(ticket, context):
+        # Reopened, the same ticket may end well one day: what follows then has ids of its own.
+        with self._as_current(ticket, context), canvas.same_ids(f"{ticket.name}/failed"):
             self._backend.mark_as_failure(
                 ticket.task_id,
                 error,
@@ -196,12 +196,13 @@ def _body(group_id: str | None, chord: Any) -> list[Publication]:
     if not chord:
         return []
     publisher = once.of_chord(str(group_id))
-    return [Publication(publisher, task_id) for task_id in first_ids(chord)]
+    return [Publication(publisher, task_id) for task_id in canvas.first_ids(chord)]
 
 
 def _common(context: Any) -> dict[str, Any]:
     return {
         "parent_id": context.id,
         "root_id": context.root_id or context.id,
-        "priority": (context.properties or {}).get("priority"),
+        # Named, it would take the place of the one that a callback has.
+        "priority": None,
     }

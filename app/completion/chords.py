@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from kombu.exceptions import KombuError
 from sqlalchemy import Engine
 
 from app.completion import once
+from app.completion.backend import OUTAGES
 from app.completion.celery_end import CeleryEnd
 from app.completion.redis_mark import Fence, RedisMark
 from app.ledger import chords, redelivery, tickets
@@ -30,8 +30,6 @@ _LOST_PARTS: Final = (
     "Redis lost what other tasks of this chord had returned; run it again: answers that are paid for "
     "are taken by their idempotency keys"
 )
-#: A canvas that Celery cannot read.
-_UNREADABLE: Final = (KombuError, TypeError, ValueError, KeyError, AttributeError)
 
 
 class Chords:
@@ -104,7 +102,9 @@ class Chords:
         """Take a step for one chord: a person looks at a canvas that cannot be read, the others go on."""
         try:
             return step(*arguments)
-        except _UNREADABLE as error:
+        except OUTAGES:
+            raise
+        except Exception as error:  # noqa: BLE001 - what Celery and kombu raise over a canvas is without end
             self._tell_lost(group_id, f"{type(error).__name__}: {error}")
             return False
 
@@ -121,7 +121,7 @@ class Chords:
     def _body_of(self, ticket: ReadyTicket) -> Sequence[Publication]:
         try:
             return self._celery_end.body_of(ticket)
-        except _UNREADABLE:
+        except Exception:  # noqa: BLE001 - as above; whoever takes a step for it says so
             return []
 
     def _counted(self, group_id: str, body: Sequence[Publication]) -> Counted:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from kombu.exceptions import KombuError
 from sqlalchemy import Engine
 
 from app.completion import once
@@ -122,7 +121,7 @@ class Completer:
         except OUTAGES as outage:
             self._postpone(ticket, outage, f"{type(outage).__name__}: {outage}")
             return None
-        except (KombuError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - what Celery and kombu raise over a canvas is without end
             # A callback that cannot be published as the caller wrote it: the answer is paid for and
             # stays in the ledger, a person looks, and the other tickets go on.
             self._postpone(ticket, error, f"cannot be completed: {type(error).__name__}: {error}")
@@ -156,8 +155,13 @@ class Completer:
         wait = max(_RETRY_AFTER * min(ticket.attempts, 30), self._lease.span)
         with self._engine.begin() as connection:
             now = ledger.now(connection)
-            tickets.postpone(connection, ticket.id, until=now + wait, reason=reason)
+            tickets.postpone(connection, ticket.id, until=now + wait, reason=_as_text(reason))
         tell("completion_postponed", warning=True, task_id=ticket.task_id, reason=described(error))
+
+
+def _as_text(said: str) -> str:
+    """What a column can hold of words that quote a stranger."""
+    return said.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def store_long_output(client: Any, key_prefix: str, end: Value) -> None:

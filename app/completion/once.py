@@ -25,6 +25,7 @@ from kombu.transport.redis import Channel, Transport
 from kombu.utils.json import dumps
 from sqlalchemy import Engine
 
+from app.completion import canvas
 from app.completion.redis_mark import Fence
 from app.ledger import redelivery
 from app.ledger.redelivery import Mark, Publication
@@ -107,10 +108,11 @@ def of_chord(group_id: str) -> str:
 
 @contextmanager
 def publishing_as(publisher: str) -> Iterator[None]:
-    """Let what this thread publishes be this one's."""
+    """Let what this thread publishes be this one's, under the same ids whenever it does so again."""
     token = _PUBLISHER.set(publisher)
     try:
-        yield
+        with canvas.same_ids(publisher):
+            yield
     finally:
         _PUBLISHER.reset(token)
 
@@ -179,6 +181,9 @@ class OnceChannel(Channel):
         if task_id is None or queue in WAKE_UP_QUEUES or batched:
             super()._put(queue, message, **options)
             return
+        if not canvas.is_id(task_id):
+            # Once it had gone out, the ledger could not note that: nor anything else that is noted with it.
+            raise ValueError("a task id that the ledger cannot hold")
         publications = _WATCHED.get()
         published = Publication(publisher=_publisher(message["headers"]), task_id=task_id)
         if publications is not None and publications.is_known(published):
@@ -229,7 +234,8 @@ class OnceTransport(Transport):
 
 
 def register() -> None:
-    """Make kombu know the scheme. May be repeated."""
+    """Make kombu know the scheme, and the canvas its ids. May be repeated."""
+    canvas.register()
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:{OnceTransport.__name__}"
 
 

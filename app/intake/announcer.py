@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery import Celery
+from redis.exceptions import OutOfMemoryError
 
 from app.ledger.arrivals import Admitted
 from app.observe.task_events import Told
@@ -26,7 +28,10 @@ _CHORD_SUFFIXES: Final = (".j", ".t", ".s", ".d")
 
 
 class Announcer:
-    """Everything here may be repeated or lost: the ledger is the truth, this is for who looks early."""
+    """Everything here may be repeated or lost: the ledger is the truth, this is for who looks early.
+
+    A Redis that is full is told nothing and refuses nothing: taking messages in is what empties it.
+    """
 
     def __init__(
         self,
@@ -48,7 +53,7 @@ class Announcer:
         with self._client.pipeline(transaction=False) as pipe:
             for one in admitted:
                 self._mark(pipe, one)
-            pipe.execute()
+            _require_heard(pipe.execute(raise_on_error=False))
         if any(one.ready for one in admitted):
             self._wake()
         if self._told is not None:
@@ -59,7 +64,8 @@ class Announcer:
     def present(self) -> None:
         """Say that this database is served, and under which prefix: callers are held to it."""
         presence = Presence(key_prefix=self._key_prefix).model_dump_json()
-        self._client.set(SERVICE_KEY, presence, ex=REDIS_LIFETIME_S)
+        with suppress(OutOfMemoryError):
+            self._client.set(SERVICE_KEY, presence, ex=REDIS_LIFETIME_S)
 
     def refresh_chords(self, group_ids: Sequence[str]) -> None:
         """Keep the counters of open chords alive: a caller's default lifetime is one day."""
@@ -99,6 +105,13 @@ class Announcer:
                 self._backend.get_key_for_group(group_id, suffix), REDIS_LIFETIME_S, gt=True
             )
         pipe.expire(self._backend.get_key_for_group(group_id), REDIS_LIFETIME_S, gt=True)
+
+
+def _require_heard(replies: Sequence[Any]) -> None:
+    """Raise what Redis said no with, unless it is that it is full."""
+    for reply in replies:
+        if isinstance(reply, Exception) and not isinstance(reply, OutOfMemoryError):
+            raise reply
 
 
 def _event(one: Admitted, now: datetime) -> TaskEvent:

@@ -31,18 +31,21 @@ _PRIORITY_SEPARATOR: Final = "\x06\x16"
 _PRIORITY_STEPS: Final = range(10)
 #: What is kept aside came from here.
 _SOURCE: Final = "intake"
+#: Messages of one round weigh no more than this, but for the last one: read, each takes some four times as much
+#: memory, and a round that its process dies of would be taken up again by the next, and kill that as well.
+_BYTES_MAX: Final = 16 * 1024 * 1024
 #: Lists of a dead pump that one sweep admits.
 _STALE_LISTS_MAX: Final = 100
 
 _RESERVE: Final = """
-local left = tonumber(ARGV[1])
+local left, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 local taken = {}
 for i = 3, #KEYS do
-  if left <= 0 then break end
-  local found = redis.call('RPOP', KEYS[i], left)
-  if found then
-    for j = 1, #found do taken[#taken + 1] = found[j] end
-    left = left - #found
+  while left > 0 and room > 0 do
+    local found = redis.call('RPOP', KEYS[i])
+    if not found then break end
+    taken[#taken + 1] = found
+    left, room = left - 1, room - #found
   end
 end
 if #taken > 0 then
@@ -88,11 +91,15 @@ class Pump:
         self._reserve = client.register_script(_RESERVE)
 
     def run_once(self) -> int:
-        """Take up to `messages_max` messages in; how many there were. Safe to kill anywhere."""
+        """Take up to `messages_max` messages in, fewer where they are heavy; how many there were.
+
+        Safe to kill anywhere.
+        """
         self._unadmitted.look(self._queues, reserved=self._index)
         reserved_at = f"{self._prefix}{uuid4()}"
         raw = self._reserve(
-            keys=[reserved_at, self._index, *self._queues], args=[self._messages_max]
+            keys=[reserved_at, self._index, *self._queues],
+            args=[self._messages_max, _BYTES_MAX],
         )
         if raw:
             self._take_in(raw)

@@ -108,7 +108,10 @@ def decide(
     now: datetime,
     rules: Rules,
 ) -> Decision:
-    """Admit a call or refuse it. `eta` and `expires` are Celery's own; the later wish wins."""
+    """Admit a call or refuse it. `eta` and `expires` are Celery's own; the later wish wins.
+
+    A call that this code fails over is refused as well: it comes from a stranger, and others wait behind it.
+    """
     options: JobOptions | None = None
     try:
         options = _options(kwargs)
@@ -135,6 +138,9 @@ def decide(
         return _refusal(refused, options)
     except RecursionError:
         return _refusal(Refused("the call is nested too deep"), options)
+    except Exception as error:  # noqa: BLE001 - raised, it would come back with its message, and stop intake
+        failed = f"the service failed over this call ({type(error).__name__}): tell its operator"
+        return _refusal(Refused(failed), options)
 
 
 def job_id(*, tenant: str, endpoint: Endpoint, key: str | None, task_id: str) -> UUID:

@@ -82,7 +82,8 @@ def _instructions(endpoint: Endpoint, request: Mapping[str, Any]) -> Any:
             return request.get("instructions")
         case Endpoint.CHAT:
             first = request["messages"][0]
-            roles = {"system", "developer"}
+            # Compared, not looked up: a role may be anything that JSON holds.
+            roles = ("system", "developer")
             return first if isinstance(first, dict) and first.get("role") in roles else None
         case Endpoint.EMBEDDINGS:
             return None

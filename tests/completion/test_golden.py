@@ -70,6 +70,19 @@ SHAPES: dict[str, Any] = {
         chord([theirs("c")], theirs("body").set(link_error=[theirs("errback")])),
     ),
     "ignored result": lambda end: ours(end, "a").set(ignore_result=True),
+    "a priority of a link's own": lambda end: ours(end, "a").set(
+        link=[theirs("b").set(priority=6)]
+    ),
+    "a priority of a step's own": lambda end: chain(
+        ours(end, "a"), theirs("b").set(priority=3), theirs("c")
+    ),
+    "a priority of ours": lambda end: ours(end, "a").set(priority=9, link=[theirs("b")]),
+    "link to a chord": lambda end: ours(end, "a").set(
+        link=[chord([theirs("b"), theirs("c")], theirs("body"))]
+    ),
+    "chord in a chord": lambda end: chord(
+        [chord([ours(end, "a"), ours(end, "b")], theirs("c")), ours(end, "d")], theirs("body")
+    ),
 }
 
 
@@ -106,7 +119,7 @@ def complete_ours(url: str, client: redis.Redis) -> None:
     service.task(name=TASK, shared=False, typing=False)(_runs_nowhere)
     ended = CeleryEnd(service)
     number = 0
-    while raw := client.rpop(QUEUE):
+    while raw := next(filter(None, map(client.rpop, _lists(client))), None):
         assert isinstance(raw, bytes)
         number += 1
         message = messages.read(raw, now=NOW, rules=RULES).message
@@ -133,6 +146,12 @@ def complete_ours(url: str, client: redis.Redis) -> None:
     service.close()
 
 
+def _lists(client: redis.Redis) -> list[bytes]:
+    """The queue of ours, with those of its priorities."""
+    anything: Any = client  # redis-py's types allow for an asynchronous client
+    return sorted(anything.scan_iter(f"{QUEUE}*"))
+
+
 def _runs_nowhere() -> None:
     """The service has the task registered; the worker is not here."""
 
@@ -146,7 +165,7 @@ def dump(client: redis.Redis) -> dict[str, Any]:
         if name.startswith("celery-task-meta-"):
             # A chord that is another's body fails under an id that Celery makes up there and then.
             found[UUID_TEXT.sub("<uuid>", name)] = _calm(json.loads(anything.get(name)))
-        elif name == "celery":
+        elif name == "celery" or name.startswith("celery\x06"):
             queued = [_message(one) for one in anything.lrange(name, 0, -1)]
             found[name] = sorted(queued, key=json.dumps)
         elif name.startswith("celery-taskset-meta-"):
@@ -175,7 +194,7 @@ def _calm(value: Any) -> Any:
 
 def settled(client: redis.Redis) -> bool:
     """Whether the golden worker has done everything it was sent."""
-    return not client.llen(QUEUE) and not client.hlen("unacked")
+    return not _lists(client) and not client.hlen("unacked")
 
 
 @pytest.mark.parametrize("name", SHAPES)

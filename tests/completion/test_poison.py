@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,14 @@ from sqlalchemy import text
 
 from app.intake.pump import Pump
 from app.intake.unadmitted import Unadmitted
+from app.policy import shapes
 from tests.client.apps import calling
+from tests.completion.chorded import chord_key
 from tests.completion.conftest import Service
 from tests.support.answering import answer
 from tests.support.factories import RULES
 from unhurried import messages
-from unhurried.contract import QUEUES, Tier
+from unhurried.contract import QUEUES, Endpoint, Tier
 
 CALL: dict[str, Any] = {
     "request": {
@@ -60,6 +63,11 @@ def with_argument(name: str, value: Any) -> dict[str, Any]:
     return CALL | {"request": CALL["request"] | {name: value}}
 
 
+#: A role may be anything that JSON holds; what is no text, the provider refuses.
+CHAT: dict[str, Any] = {
+    "request": {"model": "gpt-5-mini", "messages": [{"role": ["user"], "content": "Hello"}]},
+    "options": {"tier": "batch"},
+}
 #: What is kept for people: nobody can be told.
 KEPT: dict[str, bytes] = {
     "no properties": raw("x", properties=[1]),
@@ -92,6 +100,7 @@ TOLD: dict[str, bytes] = {
     "a step of 900 levels": raw("x", args="[" * 900 + "]" * 900),
     "a schema of no dialect": raw("x", call=with_option("answer_schema", {"$schema": []})),
     "NaN": raw("x", call=with_argument("metadata", float("nan"))),
+    "a role that is a list": raw("x", call=CHAT, headers={"task": "unhurried.chat.v1"}),
     "NUL in the prompt": raw("x", call=with_argument("system", "a\0b\u2028c")),
 }
 
@@ -148,6 +157,35 @@ def test_a_hostile_call_ends_and_so_does_the_one_beside_it(service: Service, nam
     assert [] == kept(service)
 
 
+def test_a_call_that_our_own_code_fails_over_is_refused(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Its task ends with words for the operator, the part of a run it was counts, and the call beside it is admitted.
+    """
+    digest = shapes.prefix_digest
+
+    def failing(endpoint: Endpoint, request: Mapping[str, Any]) -> bytes:
+        return digest(endpoint, request)[: 1 // (request["max_tokens"] - 1)]
+
+    monkeypatch.setattr(shapes, "prefix_digest", failing)
+    run = "5e2d1f04-8a55-4c0b-9a0e-756e68757272"
+    bad = CALL | {"request": CALL["request"] | {"max_tokens": 1}}
+    bad["options"] = {"tier": "batch", "run": run}
+    good = with_argument("max_tokens", 2)
+    service.client.lpush(QUEUE, raw("bad", call=bad), raw("good", call=good))
+
+    assert 2 == service.pump.run_once()
+
+    assert {"bad": "ready", "good": "open"} == states(service)
+    with service.engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT \"end\", run_id FROM ticket WHERE task_id = 'bad'")
+        ).one()
+    assert "ZeroDivisionError" in json.loads(found.end)["error"]["message"]
+    assert run == str(found.run_id)
+
+
 def test_what_the_ledger_refuses_is_found_among_many(service: Service) -> None:
     """
     Fifty calls, one of which weighs more than its column counts to: it is kept, the others are admitted.
@@ -194,12 +232,29 @@ def test_a_pump_that_died_over_a_message_leaves_it_to_the_next(service: Service)
     assert [KEPT["an id with NUL"]] == kept(service)
 
 
-def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(service: Service) -> None:
+#: What a caller may have written into a signature, and nobody can publish.
+UNPUBLISHED: dict[str, dict[str, Any]] = {
+    "no such serializer": {"serializer": "no-such-serializer"},
+    "in 30,000 years": {"countdown": 1e12},
+    "expires after the calendar": {"expires": 1e300},
+    "a serializer with NUL": {"serializer": "a\0b"},
+    "a serializer of half a character": {"serializer": "a\ud800"},
+    "an id with NUL": {"task_id": "a\0b"},
+    "an id of half a character": {"task_id": "a\ud800"},
+    "an id that is an object": {"task_id": {"a": 1}},
+    "a long id": {"task_id": LONG},
+}
+
+
+@pytest.mark.parametrize("name", UNPUBLISHED)
+def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(
+    service: Service, name: str
+) -> None:
     """
     Its completion is counted and put off; its job is answered, and the ticket beside it is completed.
     """
     with calling(service.redis_url) as app:
-        link = signature("shop.linked", app=app).set(serializer="no-such-serializer")
+        link = signature("shop.linked", app=app).set(**UNPUBLISHED[name])
         asked = messages.s(**CALL["request"], tier="batch")
         bad = asked.clone().apply_async(link=link)
         good = asked.clone().apply_async()
@@ -219,6 +274,38 @@ def test_a_callback_that_cannot_be_published_costs_its_own_ticket_alone(service:
     assert ("succeeded", 1) == (found[bad.id].job, found[bad.id].attempts)
     assert "completed" != found[bad.id].state
     assert "cannot be completed" in found[bad.id].last_error
+
+
+#: Of a chord, a body that Celery fails over.
+BODIES: dict[str, dict[str, Any]] = {
+    "an id with NUL": {"options": {"task_id": "a\0b"}},
+    "an id of half a character": {"options": {"task_id": "a\ud800"}},
+    "a group of nothing": {"task": "celery.group", "subtask_type": "group", "kwargs": {}},
+    "a canvas of no kind": {"subtask_type": "nonsense"},
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_nobody_can_publish_holds_no_other_ticket_and_no_other_chord_up(
+    service: Service, name: str
+) -> None:
+    """
+    The call beside it is completed, and a look at the chords comes to its end.
+    """
+    body = {"task": "shop.body", "args": [], "kwargs": {}, "options": {}} | BODIES[name]
+    chord = {"callbacks": None, "errbacks": None, "chain": None, "chord": body}
+    written = base64.b64encode(json.dumps([[], CALL, chord]).encode()).decode()
+    bad = raw("bad", headers={"group": "g", "group_index": 0}, body=written)
+    service.client.set(chord_key(service, "g", ".s"), 1)
+    service.client.lpush(QUEUE, bad, raw("good"))
+    service.pump.run_once()
+    for _ in range(2):
+        service.loss.run()
+
+    answer_all(service)
+    service.chords.sweep(remembers=lambda: True)
+
+    assert "completed" == states(service)["good"]
 
 
 @pytest.mark.parametrize(

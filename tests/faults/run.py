@@ -76,8 +76,11 @@ DIRECTED: Final = {
     "test_a_late_batch_that_another_search_comes_across_is_booked",
     "a stranger's batch on trial": "tests/submitting/test_on_trial.py",
     "a body whose note was lost": "tests/completion/test_noted.py",
+    "a canvas in two goes": "tests/completion/test_in_two_goes.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
     "a poison message among many": "tests/completion/test_poison.py",
+    "heavy messages": "tests/completion/test_heavy.py",
+    "a full Redis": "tests/completion/test_full_redis.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "trouble that nobody foresaw": "tests/submitting/test_accounts.py::"
     "test_trouble_that_nobody_foresaw_holds_up_no_other_account",
