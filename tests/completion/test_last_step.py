@@ -13,6 +13,7 @@ import pytest
 from celery import Celery, group
 from sqlalchemy import Engine, text
 
+from app.completion.complete import Completer
 from dev.fault_proxy import Deed, Fault, FaultProxy
 from tests.completion.chorded import answer_all, ask, bodies, chord_key, fail_all, publish, theirs
 from tests.completion.conftest import Service, a_completer
@@ -112,11 +113,12 @@ def test_a_process_that_is_told_to_end_in_the_last_step_leaves_the_chord_as_it_i
     group_id = publish(service, [ask("a"), ask("b")], theirs("body"))
     answer_all(service)
     fault = proxy.arm(Fault(request=re.compile(rb"unhurried:once:body"), deed=Deed.KEEP))
-    interrupter = threading.Thread(target=_interrupt_when, args=[fault.struck])
+    ended = threading.Event()
+    interrupter = threading.Thread(target=_interrupt_when, args=[fault.struck, ended])
     interrupter.start()
 
     with pytest.raises(KeyboardInterrupt):
-        a_completer(service, proxied).run()
+        _run(a_completer(service, proxied), ended)
     interrupter.join()
     assert 0 == bodies(service, "body")
     assert b"2" == service.client.get(chord_key(service, group_id, ".s"))
@@ -134,11 +136,21 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def _interrupt_when(happened: threading.Event) -> None:
+def _run(completer: Completer, ended: threading.Event) -> None:
+    try:
+        completer.run()
+    finally:
+        ended.set()
+
+
+def _interrupt_when(happened: threading.Event, ended: threading.Event) -> None:
+    """Interrupt the main thread until it has ended: one that comes just before it waits is seen too late."""
     assert happened.wait(20)
     main = threading.main_thread().ident
     assert main is not None
-    signal.pthread_kill(main, signal.SIGINT)
+    while not ended.is_set():
+        signal.pthread_kill(main, signal.SIGINT)
+        ended.wait(1)
 
 
 def _let_time_pass(service: Service, group_id: str) -> None:
