@@ -13,30 +13,27 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine
 
 from app.collector import pausing
+from app.collector.confirming import Confirming, NotTold
 from app.ledger import engine as ledger
-from app.ledger import lanes, quarantine, searching, settling, submissions, sweeping
+from app.ledger import lanes, quarantine, settling, submissions
 from app.ledger.submissions import Submission
 from app.observe.log import tell
 from app.policy import tracing
 from app.policy.judging import Bill, Judge, Judged
 from app.policy.lifecycle import SubmissionState
-from app.policy.names import Mark, deployment_tag, parse_custom_id
+from app.policy.names import parse_custom_id
 from app.policy.outcomes import Closed, Missing, Outcome, Transient
 from app.policy.reconciling import (
     Emptiness,
-    Owner,
     Seen,
     Survey,
-    owner,
     stays_empty,
     survey,
 )
 from app.policy.settling import Standing, backoff
-from app.policy.sweeping import Verdict, mark_of, verdict
 from app.policy.tracing import Span
 from app.providers.port import BatchReport, Downloaded, Line, Malformed, NotFound, Provider
 
@@ -79,7 +76,7 @@ class BringIn:
     ) -> None:
         self._engine = engine
         self._spool_directory = spool_directory
-        self._deployment = deployment_tag(deployment)
+        self._confirming = Confirming(engine, deployment=deployment)
         self._judge = judge
         self._thoroughness = thoroughness
         self._on_settled = on_settled
@@ -145,50 +142,16 @@ class BringIn:
     def _is_confirmed(
         self, submission: Submission, found: Survey, ended_at: datetime | None
     ) -> bool:
-        """Whether the results of a batch that was only adopted are ours. If not, nothing of it is used."""
-        last_look = self._is_last_look(submission)
-        if found.is_empty:
-            last_look = self._stays_empty(submission, ended_at)
-        whose = owner(found, requests=submission.jobs_count, last_look=last_look)
-        if whose is Owner.UNCLEAR:
-            self._retry_later(submission, "no line says whose batch it is", downloaded=True)
-            return False
+        last_look = (
+            self._stays_empty(submission, ended_at)
+            if found.is_empty
+            else self._is_last_look(submission)
+        )
         try:
-            with self._engine.begin() as connection:
-                if whose is Owner.OURS:
-                    return searching.confirm(connection, submission)
-                moved = self._disown(connection, submission, found)
-        except IntegrityError:
-            # The one open create of the workspace is another's just now.
-            self._retry_later(submission, "somebody else's batch; another create is open")
+            return self._confirming.are_ours(submission, found, last_look=last_look)
+        except NotTold as reason:
+            self._retry_later(submission, str(reason), downloaded=reason.was_read)
             return False
-        if moved:
-            tell(
-                "disowned",
-                warning=True,
-                submission_id=str(submission.id),
-                provider_batch_id=submission.provider_batch_id,
-            )
-        return False
-
-    def _disown(self, connection: Connection, submission: Submission, found: Survey) -> bool:
-        """It may be another submission's all the same: one that was given up before its batch came."""
-        mark = mark_of(found.marks, deployment=self._deployment)
-        named = sweeping.of_token(connection, mark.token) if isinstance(mark, Mark) else None
-        what = verdict(
-            mark,
-            deployment=self._deployment,
-            submission=named.state if named else None,
-            on_trial=named is not None and named.is_on_trial,
-        )
-        waits = what in (Verdict.ADOPT, Verdict.UNDER_WAY)
-        return searching.disown(
-            connection,
-            submission,
-            found=what,
-            owner=named if waits else None,
-            at=ledger.now(connection),
-        )
 
     def _stays_empty(self, submission: Submission, ended_at: datetime | None) -> bool:
         enough = Emptiness(
