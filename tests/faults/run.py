@@ -69,6 +69,7 @@ DIRECTED: Final = {
     "a stranger's batch on trial": "tests/submitting/test_on_trial.py",
     "a body whose note was lost": "tests/completion/test_noted.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
+    "a no while Redis or the ledger is away": "tests/near_real_time/test_outages.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
     "a hostile result file": "tests/providers/test_lines.py",
