@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.ledger import schema, spending
@@ -169,19 +169,20 @@ def _answered(answer: Answered) -> dict[str, Any]:
 
 def insert_rows(connection: Connection, rows: Rows) -> None:
     """Record one direct call. May be repeated without effect."""
-    inserted = {
-        name: sum(
-            connection.execute(
-                insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
-            ).rowcount
-            for row in rows.get(name) or ()
-        )
+    new = {
+        name: [row for row in rows.get(name) or () if _insert(connection, name, row)]
         for name in ("job", "ticket", "charge")
     }
     # The ticket is this very call's: it is new once.
-    for row in (rows.get("spend") or ()) if inserted["ticket"] else ():
+    for row in (rows.get("spend") or ()) if new["ticket"] else ():
         at = datetime.fromisoformat(row["at"])
         spending.add(connection, **{**row, "at": at})
+
+
+def _insert(connection: Connection, name: str, row: dict[str, Any]) -> bool:
+    """Whether the row is new. Asked for: where an id is given to it, the driver's count says nothing."""
+    statement = insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(literal(1))).first() is not None
 
 
 def find(connection: Connection, job_id: UUID) -> tuple[bytes, JobEnd | None] | None:

@@ -69,6 +69,8 @@ DIRECTED: Final = {
     "a stranger's batch on trial": "tests/submitting/test_on_trial.py",
     "a body whose note was lost": "tests/completion/test_noted.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
+    "a direct call recorded twice": "tests/direct/test_repeated.py::"
+    "test_a_call_whose_commit_had_no_reply_is_booked_once",
     "a no while Redis or the ledger is away": "tests/near_real_time/test_outages.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
