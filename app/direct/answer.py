@@ -5,9 +5,10 @@ The record comes after the answer: with the ledger down the caller still gets it
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
+from uuid import uuid5
 
 from app.direct.record import Recorder
 from app.direct.spend import Reservation, SpendGuard
@@ -93,8 +94,9 @@ class DirectAnswer:
         )
         if isinstance(decision, Refusal):
             return ends.without_answer(_error(decision.code, decision.message), decision.on_failure)
-        known = self._recorder.known(decision)
-        return known if known is not None else self._ask(call, decision)
+        draft = _with_own_job(decision)
+        known = self._recorder.known(draft)
+        return known if known is not None else self._ask(call, draft)
 
     def _ask(self, call: Call, draft: JobDraft) -> JobsEnd:
         provider = self._providers.get((draft.provider, draft.account))
@@ -239,6 +241,14 @@ class DirectAnswer:
         model = outcome.model if isinstance(outcome, Answered) else draft.model
         nano_usd = price(draft.provider, model, usage, batch=False, overrides=self._overrides)
         return Billed(usage=usage, model=model, nano_usd=nano_usd)
+
+
+def _with_own_job(draft: JobDraft) -> JobDraft:
+    """Celery gives a chain's last task one id each time that the chain is applied: without a key, every
+    request that it makes is a job of its own."""
+    if draft.key is not None:
+        return draft
+    return replace(draft, id=uuid5(draft.id, draft.fingerprint.hex()))
 
 
 def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:

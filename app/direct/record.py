@@ -41,6 +41,8 @@ class Recorder:
             with self._engine.connect() as connection:
                 reused = sharing.answered(connection, [draft], at=ledger.now(connection))
                 other = reused.get(draft.id)
+                if other is None and draft.key is None:
+                    return None
                 found = direct.find(connection, other.job_id if other is not None else draft.id)
         except OperationalError:
             tell("ledger_down", warning=True, where="direct")
