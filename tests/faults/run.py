@@ -73,6 +73,7 @@ DIRECTED: Final = {
     "test_a_call_whose_commit_had_no_reply_is_booked_once",
     "a direct call under a task id of before": "tests/direct/test_repeated.py::"
     "test_every_call_that_was_billed_is_booked",
+    "a mail template that raises": "tests/notify/test_broken_templates.py",
     "a no while Redis or the ledger is away": "tests/near_real_time/test_outages.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
