@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from kombu.utils import json
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 
-from app.ledger import direct, sharing
+from app.ledger import direct, quarantine, sharing
 from app.ledger import engine as ledger
 from app.ledger.direct import DirectRecord
 from app.observe.log import tell
@@ -18,6 +18,7 @@ from app.policy.ends import Failure, JobsEnd
 _WAITING_MAX: Final = 100_000
 #: Records that one sweep writes.
 _SWEEP_MAX: Final = 1000
+_SOURCE: Final = "direct"
 
 
 class Recorder:
@@ -44,7 +45,7 @@ class Recorder:
                 if other is None and draft.key is None:
                     return None
                 found = direct.find(connection, other.job_id if other is not None else draft.id)
-        except OperationalError:
+        except DBAPIError:
             tell("ledger_down", warning=True, where="direct")
             return None
         if found is None:
@@ -56,12 +57,15 @@ class Recorder:
         return ends.of_job(end, draft.on_failure) if end is not None else None
 
     def record(self, record: DirectRecord) -> None:
-        """Record one call; while the ledger is down it waits in Redis for the next sweep."""
+        """Record one call; while the ledger does not take it, it waits in Redis for the next sweep.
+
+        Whatever the reason: the answer has been paid for, and a user waits.
+        """
         rows = record.rows()
         try:
             with self._engine.begin() as connection:
                 direct.insert_rows(connection, rows)
-        except OperationalError:
+        except DBAPIError:
             with self._client.pipeline(transaction=True) as pipe:
                 pipe.rpush(self._key, json.dumps(rows))
                 pipe.ltrim(self._key, -_WAITING_MAX, -1)
@@ -69,14 +73,27 @@ class Recorder:
             tell("record_waits", warning=True, job_id=str(record.draft.id))
 
     def sweep(self) -> int:
-        """Write what waits in Redis; how many calls that were. A crash in between repeats one."""
+        """Write what waits in Redis; how many calls that were. A crash in between repeats one.
+
+        One that no column can hold costs itself alone: it is kept for people.
+        """
         written = 0
         for _ in range(_SWEEP_MAX):
             waiting = self._client.lindex(self._key, 0)
             if waiting is None:
                 break
-            with self._engine.begin() as connection:
-                direct.insert_rows(connection, json.loads(waiting))
+            try:
+                with self._engine.begin() as connection:
+                    direct.insert_rows(connection, json.loads(waiting))
+                written += 1
+            except DataError as refused:
+                self._keep_aside(waiting, refused)
             self._client.lrem(self._key, 1, waiting)
-            written += 1
         return written
+
+    def _keep_aside(self, waiting: bytes, refused: DataError) -> None:
+        reason = f"the ledger cannot hold it: {ledger.cause(refused)}"
+        with self._engine.begin() as connection:
+            now = ledger.now(connection)
+            quarantine.keep(connection, source=_SOURCE, reason=reason, raw=waiting, at=now)
+        tell("quarantined", warning=True, source=_SOURCE, reason=reason)

@@ -74,6 +74,7 @@ DIRECTED: Final = {
     "a direct call under a task id of before": "tests/direct/test_repeated.py::"
     "test_every_call_that_was_billed_is_booked",
     "a mail template that raises": "tests/notify/test_broken_templates.py",
+    "a direct call over a standby": "tests/direct/test_outages.py",
     "a no while Redis or the ledger is away": "tests/near_real_time/test_outages.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
