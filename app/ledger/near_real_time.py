@@ -39,13 +39,14 @@ class Claimed:
 
 
 def waiting(connection: Connection, *, at: datetime) -> list[Waiting]:
-    """One entry for each account with jobs that may go at `at`."""
+    """One entry for each account with jobs that may go at `at`; those past their due time end without."""
     rows = connection.execute(
         text("""
             SELECT DISTINCT ON (job.provider, job.account)
                    job.provider, job.account, job.request_tokens
             FROM job
             WHERE job.state = 'waiting' AND job.tier = :tier AND job.ready_at <= :at
+              AND (job.due_at IS NULL OR job.due_at > :at)
               AND job.cancel_requested_at IS NULL AND NOT EXISTS (
                 SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
                 AND lane.model IN ('', job.model) AND lane.paused_at IS NOT NULL)
@@ -131,7 +132,7 @@ def _oldest(
                    cancel_requested_at IS NOT NULL AS cancel_requested
             FROM job
             WHERE state = 'waiting' AND tier = :tier AND provider = :provider
-              AND account = :account AND ready_at <= :at
+              AND account = :account AND ready_at <= :at AND (due_at IS NULL OR due_at > :at)
               AND (CAST(:most AS bigint) IS NULL OR ceiling_nano_usd <= :most)
               AND cancel_requested_at IS NULL AND NOT EXISTS (
                 SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
