@@ -31,6 +31,10 @@ _TRIES_MAX: Final = 4
 _BACKOFF_S: Final = 0.5
 #: A wait for the rate limit is looked at again at least this often.
 _LIMIT_LOOK_S: Final = 1.0
+#: How often a call looks whether the other one of its key has been answered.
+_TURN_LOOK_S: Final = 0.1
+#: A call may overrun its time-out by this much: its last try, and writing down what came of it.
+_TURN_MARGIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +100,21 @@ class DirectAnswer:
             return ends.without_answer(_error(decision.code, decision.message), decision.on_failure)
         draft = _with_own_job(decision)
         known = self._recorder.known(draft)
-        return known if known is not None else self._ask(call, draft)
+        if known is not None:
+            return known
+        return self._ask(call, draft) if draft.key is None else self._ask_alone(call, draft)
+
+    def _ask_alone(self, call: Call, draft: JobDraft) -> JobsEnd:
+        """Ask for a job that a key names while nobody else does: a button that is pressed twice is paid once."""
+        until = time.monotonic() + self._timeout_s
+        while True:
+            with self._recorder.turn(draft.id, for_s=self._timeout_s + _TURN_MARGIN_S) as is_mine:
+                if is_mine:
+                    return self._recorder.known(draft) or self._ask(call, draft)
+            if time.monotonic() >= until:
+                message = f"another call with the key {draft.key!r} is still being answered"
+                return self._fail(call, draft, _error("not_taken", message, retryable=True))
+            self._sleep(_TURN_LOOK_S)
 
     def _ask(self, call: Call, draft: JobDraft) -> JobsEnd:
         provider = self._providers.get((draft.provider, draft.account))

@@ -1,7 +1,11 @@
 """Write direct answers into the ledger after they were given; keep them in Redis while it is down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
+from uuid import UUID, uuid4
 
+import redis
 from kombu.utils import json
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError
@@ -19,6 +23,8 @@ _WAITING_MAX: Final = 100_000
 #: Records that one sweep writes.
 _SWEEP_MAX: Final = 1000
 _SOURCE: Final = "direct"
+#: A turn that is over may be somebody else's by now.
+_GIVE_BACK: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
 class Recorder:
@@ -28,6 +34,8 @@ class Recorder:
         self._engine = engine
         self._client = client
         self._key = f"{key_prefix}unhurried:direct-records"
+        self._turns = f"{key_prefix}unhurried:direct-turn:"
+        self._give_back = client.register_script(_GIVE_BACK)
 
     def known(self, draft: JobDraft) -> JobsEnd | None:
         """The end of a keyed job that has one already, or an answer that the workload reuses; None where
@@ -55,6 +63,19 @@ class Recorder:
             message = f"idempotency key {draft.key!r} already names a job with another request"
             return Failure({"code": "idempotency_conflict", "message": message})
         return ends.of_job(end, draft.on_failure) if end is not None else None
+
+    @contextmanager
+    def turn(self, job_id: UUID, *, for_s: float) -> Iterator[bool]:
+        """Whether nobody else asks for this job meanwhile, in any process; for `for_s` seconds at most."""
+        key, token = f"{self._turns}{job_id}", uuid4().hex
+        is_mine = bool(self._client.set(key, token, nx=True, px=int(for_s * 1000)))
+        try:
+            yield is_mine
+        finally:
+            if is_mine:
+                with suppress(redis.RedisError):
+                    # It ends by itself; an answer in hand is worth more.
+                    self._give_back(keys=[key], args=[token])
 
     def record(self, record: DirectRecord) -> None:
         """Record one call; while the ledger does not take it, it waits in Redis for the next sweep.

@@ -77,6 +77,7 @@ DIRECTED: Final = {
     "a direct call over a standby": "tests/direct/test_outages.py",
     "a job beyond a day's limit": "tests/ledger/test_beyond_a_day.py",
     "a job past its due time": "tests/ledger/test_past_due.py",
+    "one key asked twice while a user waits": "tests/direct/test_keyed.py",
     "a no while Redis or the ledger is away": "tests/near_real_time/test_outages.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "a call of a newer contract": "tests/versions/test_newer_clients.py",
