@@ -90,8 +90,10 @@ class Recorder:
             with self._client.pipeline(transaction=True) as pipe:
                 pipe.rpush(self._key, json.dumps(rows))
                 pipe.ltrim(self._key, -_WAITING_MAX, -1)
-                pipe.execute()
+                waiting_count, _ = pipe.execute()
             tell("record_waits", warning=True, job_id=str(record.draft.id))
+            if waiting_count > _WAITING_MAX:
+                tell("record_dropped", warning=True, records_count=waiting_count - _WAITING_MAX)
 
     def sweep(self) -> int:
         """Write what waits in Redis; how many calls that were. A crash in between repeats one.

@@ -7,7 +7,9 @@ import pytest
 import redis
 from kombu.utils import json
 from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
 
+from app.direct import record
 from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
@@ -97,6 +99,21 @@ def test_over_a_standby_calls_go_on_within_what_was_left(
     at_once._guard._engine = standby
 
     assert isinstance(at_once.answer(a_call("after")), Value)
+
+
+def test_a_record_that_is_dropped_is_told_of(
+    standby: Engine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What waits is bounded; what it cost would be missing from the books without a word.
+    """
+    monkeypatch.setattr(record, "_WAITING_MAX", 1)
+    at_once = make(standby)
+    with capture_logs() as told:
+        for task_id in ("first", "second"):
+            at_once.answer(a_call(task_id))
+
+    assert [1] == [one["records_count"] for one in told if one["event"] == "record_dropped"]
 
 
 def test_a_record_that_no_column_holds_costs_itself_alone(
