@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import uuid5
 
+import redis
+
 from app.direct.record import Recorder
 from app.direct.spend import Reservation, SpendGuard
 from app.ledger.direct import Billed, DirectRecord
@@ -156,7 +158,11 @@ class DirectAnswer:
         reservation = self._guard.take(draft)
         if reservation is None:
             return _OverLimit()
-        reply = self._try(provider, draft, request, until)
+        try:
+            reply = self._try(provider, draft, request, until)
+        except redis.RedisError as outage:
+            # The limit is asked before the provider is, and closed after its no: nothing was answered.
+            reply = NotTaken(reason=f"the account's rate limit: {type(outage).__name__}")
         match reply:
             case Direct():
                 reserved.append(reservation)

@@ -14,12 +14,13 @@ from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
 from app.keys import given
-from app.policy.ends import Value
+from app.policy.ends import Failure, Value
 from app.policy.rules import Rules
 from app.policy.spending import DailyLimits
 from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.openai import OpenAIProvider
+from app.providers.port import NotTaken
 from tests.simulator.conftest import Simulator
 from unhurried.contract import Endpoint, Tier
 
@@ -99,6 +100,30 @@ def test_over_a_standby_calls_go_on_within_what_was_left(
     at_once._guard._engine = standby
 
     assert isinstance(at_once.answer(a_call("after")), Value)
+
+
+@pytest.mark.parametrize("away", ["take", "close"])
+def test_a_call_that_redis_keeps_from_being_asked_reserves_nothing(
+    engine: Engine, make: Make, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    """
+    Its user hears that it was not taken, and the day has as much left as before.
+    """
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError("gone")
+
+    def busy(*_: Any, **__: Any) -> NotTaken:
+        return NotTaken(reason="429")
+
+    monkeypatch.setattr(Limits, away, gone)
+    monkeypatch.setattr(OpenAIProvider, "answer", busy)
+    end = make(engine, {("openai", "default"): 10**10}).answer(a_call())
+
+    assert isinstance(end, Failure)
+    assert ("not_taken", True) == (end.error["code"], end.error["retryable"])
+    with engine.connect() as connection:
+        assert 0 == connection.execute(text("SELECT sum(nano_usd) FROM spend")).scalar_one()
 
 
 def test_a_record_that_is_dropped_is_told_of(
