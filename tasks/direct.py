@@ -69,6 +69,7 @@ def _answer(task: Task[Any, Any], endpoint: Endpoint, *args: Any, **kwargs: Any)
     end = direct.direct_answer().answer(call)
     if isinstance(end, Failure):
         raise failure(end.error)
+    completion.keep_long_output(end)
     return end.wire
 
 

@@ -5,9 +5,12 @@ The record comes after the answer: with the ledger down the caller still gets it
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
+from uuid import uuid5
+
+import redis
 
 from app.direct.record import Recorder
 from app.direct.spend import Reservation, SpendGuard
@@ -30,6 +33,10 @@ _TRIES_MAX: Final = 4
 _BACKOFF_S: Final = 0.5
 #: A wait for the rate limit is looked at again at least this often.
 _LIMIT_LOOK_S: Final = 1.0
+#: How often a call looks whether the other one of its key has been answered.
+_TURN_LOOK_S: Final = 0.1
+#: A call may overrun its time-out by this much: its last try, and writing down what came of it.
+_TURN_MARGIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +100,23 @@ class DirectAnswer:
         )
         if isinstance(decision, Refusal):
             return ends.without_answer(_error(decision.code, decision.message), decision.on_failure)
-        known = self._recorder.known(decision)
-        return known if known is not None else self._ask(call, decision)
+        draft = _with_own_job(decision)
+        known = self._recorder.known(draft)
+        if known is not None:
+            return known
+        return self._ask(call, draft) if draft.key is None else self._ask_alone(call, draft)
+
+    def _ask_alone(self, call: Call, draft: JobDraft) -> JobsEnd:
+        """Ask for a job that a key names while nobody else does: a button that is pressed twice is paid once."""
+        until = time.monotonic() + self._timeout_s
+        while True:
+            with self._recorder.turn(draft.id, for_s=self._timeout_s + _TURN_MARGIN_S) as is_mine:
+                if is_mine:
+                    return self._recorder.known(draft) or self._ask(call, draft)
+            if time.monotonic() >= until:
+                message = f"another call with the key {draft.key!r} is still being answered"
+                return self._fail(call, draft, _error("not_taken", message, retryable=True))
+            self._sleep(_TURN_LOOK_S)
 
     def _ask(self, call: Call, draft: JobDraft) -> JobsEnd:
         provider = self._providers.get((draft.provider, draft.account))
@@ -136,7 +158,11 @@ class DirectAnswer:
         reservation = self._guard.take(draft)
         if reservation is None:
             return _OverLimit()
-        reply = self._try(provider, draft, request, until)
+        try:
+            reply = self._try(provider, draft, request, until)
+        except redis.RedisError as outage:
+            # The limit is asked before the provider is, and closed after its no: nothing was answered.
+            reply = NotTaken(reason=f"the account's rate limit: {type(outage).__name__}")
         match reply:
             case Direct():
                 reserved.append(reservation)
@@ -239,6 +265,14 @@ class DirectAnswer:
         model = outcome.model if isinstance(outcome, Answered) else draft.model
         nano_usd = price(draft.provider, model, usage, batch=False, overrides=self._overrides)
         return Billed(usage=usage, model=model, nano_usd=nano_usd)
+
+
+def _with_own_job(draft: JobDraft) -> JobDraft:
+    """Celery gives a chain's last task one id each time that the chain is applied: without a key, every
+    request that it makes is a job of its own."""
+    if draft.key is not None:
+        return draft
+    return replace(draft, id=uuid5(draft.id, draft.fingerprint.hex()))
 
 
 def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:

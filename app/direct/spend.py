@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.ledger import engine as ledger
 from app.ledger import spending
@@ -43,7 +43,7 @@ class SpendGuard:
             return Reservation()
         try:
             return self._reserve(draft, limit)
-        except OperationalError:
+        except DBAPIError:
             tell("ledger_down", warning=True, where="spend")
             return Reservation() if self._may_go_on(draft) else None
 
@@ -60,7 +60,7 @@ class SpendGuard:
                     nano_usd=-reservation.nano_usd,
                     at=reservation.at,
                 )
-        except OperationalError:
+        except DBAPIError:
             tell("ledger_down", warning=True, where="spend")
 
     def _reserve(self, draft: JobDraft, limit: int) -> Reservation | None:

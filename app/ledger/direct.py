@@ -1,12 +1,12 @@
 """Direct calls in the ledger: recorded after they were answered, found before they are repeated."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.ledger import schema, spending
@@ -45,6 +45,8 @@ class DirectRecord:
     #: What was reserved for it before it was made.
     reserved_nano_usd: int = 0
     reserved_at: datetime | None = None
+    #: Tells this asking from others of its task: each was paid for, however often it is recorded.
+    call: UUID = field(default_factory=uuid4)
 
     def rows(self) -> Rows:
         """The rows to insert, by table: plain values, so that they can wait outside the ledger."""
@@ -108,7 +110,7 @@ class DirectRecord:
     def _ticket(self) -> dict[str, Any]:
         return {
             "task_id": self.task_id,
-            "context_digest": b"",
+            "context_digest": self.call.bytes,
             "job_id": self.draft.id,
             "tenant": self.draft.tenant,
             "task_name": f"unhurried.{self.draft.endpoint}.v1",
@@ -132,7 +134,7 @@ class DirectRecord:
 
     def _charge(self, number: int, billed: Billed) -> dict[str, Any]:
         return {
-            "source": f"direct:{self.task_id}",
+            "source": f"direct:{self.call}",
             "line": str(number),
             "provider": self.draft.provider,
             "account": self.draft.account,
@@ -169,19 +171,20 @@ def _answered(answer: Answered) -> dict[str, Any]:
 
 def insert_rows(connection: Connection, rows: Rows) -> None:
     """Record one direct call. May be repeated without effect."""
-    inserted = {
-        name: sum(
-            connection.execute(
-                insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
-            ).rowcount
-            for row in rows.get(name) or ()
-        )
+    new = {
+        name: [row for row in rows.get(name) or () if _insert(connection, name, row)]
         for name in ("job", "ticket", "charge")
     }
     # The ticket is this very call's: it is new once.
-    for row in (rows.get("spend") or ()) if inserted["ticket"] else ():
+    for row in (rows.get("spend") or ()) if new["ticket"] else ():
         at = datetime.fromisoformat(row["at"])
         spending.add(connection, **{**row, "at": at})
+
+
+def _insert(connection: Connection, name: str, row: dict[str, Any]) -> bool:
+    """Whether the row is new. Asked for: where an id is given to it, the driver's count says nothing."""
+    statement = insert(schema.metadata.tables[name]).values(row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(literal(1))).first() is not None
 
 
 def find(connection: Connection, job_id: UUID) -> tuple[bytes, JobEnd | None] | None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from app.ledger import moves, settling, spending
 from app.policy.judging import Judged
@@ -38,13 +39,14 @@ class Claimed:
 
 
 def waiting(connection: Connection, *, at: datetime) -> list[Waiting]:
-    """One entry for each account with jobs that may go at `at`."""
+    """One entry for each account with jobs that may go at `at`; those past their due time end without."""
     rows = connection.execute(
         text("""
             SELECT DISTINCT ON (job.provider, job.account)
                    job.provider, job.account, job.request_tokens
             FROM job
             WHERE job.state = 'waiting' AND job.tier = :tier AND job.ready_at <= :at
+              AND (job.due_at IS NULL OR job.due_at > :at)
               AND job.cancel_requested_at IS NULL AND NOT EXISTS (
                 SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
                 AND lane.model IN ('', job.model) AND lane.paused_at IS NOT NULL)
@@ -75,21 +77,13 @@ def claim(
 
     A paused lane holds its own jobs back and no others.
     """
-    row = connection.execute(
-        text("""
-            SELECT id, endpoint, model, request, on_lost, attempt, uncounted, attempts_max, due_at,
-                   on_failure, answer_schema,
-                   cancel_requested_at IS NOT NULL AS cancel_requested
-            FROM job
-            WHERE state = 'waiting' AND tier = :tier AND provider = :provider
-              AND account = :account AND ready_at <= :at
-              AND cancel_requested_at IS NULL AND NOT EXISTS (
-                SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
-                AND lane.model IN ('', job.model) AND lane.paused_at IS NOT NULL)
-            ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED
-        """),
-        {"tier": Tier.NEAR_REAL_TIME, "provider": provider, "account": account, "at": at},
-    ).one_or_none()
+    row = _oldest(connection, provider=provider, account=account, at=at)
+    if row is not None and limit_nano_usd is not None and row.ceiling_nano_usd > limit_nano_usd:
+        # No day pays for it, since it was expedited or the limit lowered: those behind it go first.
+        row = (
+            _oldest(connection, provider=provider, account=account, at=at, most=limit_nano_usd)
+            or row
+        )
     if row is None:
         return None
     may = spending.affordable(
@@ -125,6 +119,34 @@ def claim(
             answer_schema=row.answer_schema,
         ),
     )
+
+
+def _oldest(
+    connection: Connection, *, provider: str, account: str, at: datetime, most: int | None = None
+) -> Row[Any] | None:
+    """The account's oldest job that may go now and costs no more than `most`, held; None where none does."""
+    return connection.execute(
+        text("""
+            SELECT id, endpoint, model, request, on_lost, attempt, uncounted, attempts_max, due_at,
+                   on_failure, answer_schema, ceiling_nano_usd,
+                   cancel_requested_at IS NOT NULL AS cancel_requested
+            FROM job
+            WHERE state = 'waiting' AND tier = :tier AND provider = :provider
+              AND account = :account AND ready_at <= :at AND (due_at IS NULL OR due_at > :at)
+              AND (CAST(:most AS bigint) IS NULL OR ceiling_nano_usd <= :most)
+              AND cancel_requested_at IS NULL AND NOT EXISTS (
+                SELECT 1 FROM lane WHERE lane.provider = job.provider AND lane.account = job.account
+                AND lane.model IN ('', job.model) AND lane.paused_at IS NOT NULL)
+            ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        """),
+        {
+            "tier": Tier.NEAR_REAL_TIME,
+            "provider": provider,
+            "account": account,
+            "at": at,
+            "most": most,
+        },
+    ).one_or_none()
 
 
 def settle(connection: Connection, judged: Judged, *, at: datetime) -> bool:

@@ -45,6 +45,8 @@ def candidates(
                           AND (lane.paused_at IS NOT NULL OR lane.not_before > :at)
             WHERE job.state = 'waiting' AND job.tier = 'batch' AND job.ready_at <= :at
               AND lane.provider IS NULL AND job.cancel_requested_at IS NULL
+              -- Nobody has ended it yet, and an answer would be of no use.
+              AND (job.due_at IS NULL OR job.due_at > :at)
               AND (job.provider, job.account) NOT IN (
                 SELECT * FROM unnest(CAST(:providers AS text[]), CAST(:accounts AS text[]))
               )

@@ -41,7 +41,9 @@ def affordable(
         {"ids": list(job_ids)},
     )
     ceilings = {row.id: spending.at_tier(row.ceiling_nano_usd, tier) for row in rows}
-    found = spending.affordable(job_ids, ceilings, left_nano_usd=left)
+    found = spending.affordable(
+        job_ids, ceilings, left_nano_usd=left, limit_nano_usd=limit_nano_usd
+    )
     if len(found) < len(ceilings):
         _hold(connection, provider=provider, account=account, at=at)
     return found

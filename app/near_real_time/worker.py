@@ -178,8 +178,11 @@ class NearRealTime:
     def _answer(self, claimed: Claimed, account: Account) -> None:
         provider = self._providers[account.provider, account.account]
         reply = self._ask(provider, claimed)
-        self._close_where_asked(account, reply)
-        judged, settled = self._settle(claimed, reply)
+        try:
+            self._close_where_asked(account, reply)
+        finally:
+            # Nobody else knows what the provider said: unsettled, a definite no would count as a lost answer.
+            judged, settled = self._settle(claimed, reply)
         tell(
             "answered" if settled else "answered_late",
             job_id=str(claimed.standing.job_id),

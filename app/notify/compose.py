@@ -14,7 +14,6 @@ from jinja2 import (
     Environment,
     FileSystemLoader,
     StrictUndefined,
-    TemplateError,
     TemplateNotFound,
     select_autoescape,
 )
@@ -96,7 +95,8 @@ class Composer:
             plain = self._jinja.get_template(f"{name}.txt").render(context)
             html = self._html(name)
             return plain, html.render(context) if html is not None else None
-        except TemplateError as error:
+        except Exception as error:
+            # Expressions raise what they like, and so does a file that cannot be read: no other mail may pay.
             raise BadTemplate(f"mail template {name}: {type(error).__name__}: {error}") from error
 
     def _chosen(self, letter: Letter) -> str:

@@ -62,12 +62,13 @@ def at_tier(ceiling_nano_usd: int, tier: Tier) -> int:
 
 
 def affordable(
-    asked: Sequence[UUID], ceilings: Mapping[UUID, int], *, left_nano_usd: int
+    asked: Sequence[UUID], ceilings: Mapping[UUID, int], *, left_nano_usd: int, limit_nano_usd: int
 ) -> list[UUID]:
-    """The first of the jobs asked for that may be reserved together; none out of turn."""
+    """The first of the jobs asked for that may be reserved together; none out of turn, but for those that no
+    day pays for: they hold nobody up."""
     found: list[UUID] = []
     for job_id in asked:
-        if job_id not in ceilings:
+        if job_id not in ceilings or ceilings[job_id] > limit_nano_usd:
             continue
         left_nano_usd -= ceilings[job_id]
         if left_nano_usd < 0:

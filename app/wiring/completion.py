@@ -1,15 +1,17 @@
 """Completion: tells Celery how tasks ended, and brings back what Redis has lost."""
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Final
 
+import redis
 from celery import Celery
 
 from app.completion.callbacks import Callbacks
 from app.completion.celery_end import CeleryEnd
 from app.completion.chords import Chords
-from app.completion.complete import Completer, Lease
+from app.completion.complete import Completer, Lease, store_long_output
 from app.completion.latest import Latest
 from app.completion.redis_loss import RedisLoss
 from app.completion.redis_mark import RedisMark
@@ -18,6 +20,7 @@ from app.completion.restore import Restorer
 from app.completion.runs import RunCounter
 from app.completion.telling import FlowerTelling, SpanTelling
 from app.completion.telling_again import TellingAgain
+from app.policy.ends import Value
 from app.settings import settings
 from app.wiring import watching
 from app.wiring.stores import client, engine
@@ -57,6 +60,13 @@ def redis_mark() -> RedisMark:
 def latest() -> Latest:
     """Pointers to the newest answers."""
     return Latest(client=client(), key_prefix=settings().redis_key_prefix)
+
+
+def keep_long_output(end: Value) -> None:
+    """Put an output that is too long for a direct call's result where its readers look for it."""
+    with suppress(redis.RedisError):
+        # The answer is paid for and recorded: its result says so, and who reads that has the rest brought back.
+        store_long_output(client(), settings().redis_key_prefix, end)
 
 
 @cache

@@ -62,6 +62,7 @@ class Act:
     failures: int = 0
     #: A surplus that is under way when the last expected thing has come shows within this.
     quiet_s: float = 3.0
+    within_s: float = WITHIN_S
     fired: Counter[str] = field(default_factory=Counter)
     #: What a row found beside the figures, by provider.
     trouble: dict[str, str] = field(default_factory=dict)
@@ -140,7 +141,7 @@ class Act:
 
     def finish(self) -> list[Cell]:
         """Wait for rest, take the faults away and count."""
-        late = not poll_until(self.is_at_rest, within_s=WITHIN_S, every_s=LOOK_S)
+        late = not poll_until(self.is_at_rest, within_s=self.within_s, every_s=LOOK_S)
         self._count_simulated()
         if not late:
             self._await_quiet()

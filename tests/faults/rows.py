@@ -21,7 +21,7 @@ from tests.crash.scene import (
     SPANS,
 )
 from tests.crash.scene import DIRECT as CALLS
-from tests.faults.act import CREATE, DIRECT, LOOK_S, RESULTS, STATUS, Act
+from tests.faults.act import CREATE, DIRECT, LOOK_S, RESULTS, STATUS, WITHIN_S, Act
 from tests.road.callers import Caller
 from tests.road.conftest import HASTE, PROCESSES, books
 
@@ -53,6 +53,8 @@ class Row:
     failures: int = 0
     #: How long a surplus may take to show; a mail is tried again after some seconds.
     quiet_s: float = 3.0
+    #: By when everything has come to rest.
+    within_s: float = WITHIN_S
 
 
 def _simulated(fault: str, paths: dict[str, str], **said: Any) -> Callable[[Act], None]:
@@ -284,7 +286,8 @@ ROWS: Final[dict[str, Row]] = {
     "kill while collecting": Row(_killed("collector", DOWNLOADS, Deed.HOLD, after_bytes=5000)),
     "kill while completing": Row(_completer_killed(_RESULT, skip=20)),
     "kill while a body goes out": Row(_completer_killed(dict.fromkeys(PROVIDERS, _BODY), skip=0)),
-    "kill while notifying": Row(notifier_killed),
+    # What the dead had claimed and not begun to send waits until its lease is over: five minutes.
+    "kill while notifying": Row(notifier_killed, within_s=420.0),
     "mail: reply lost": Row(mail_reply_lost, quiet_s=10.0),
     "expired at 60 %": Row(_simulated("expire", CREATE, method="POST", share=0.6)),
     "cancelled": Row(_simulated("cancel", CREATE, method="POST", share=0.5)),

@@ -78,6 +78,16 @@ DIRECTED: Final = {
     "a body whose note was lost": "tests/completion/test_noted.py",
     "a canvas in two goes": "tests/completion/test_in_two_goes.py",
     "a canvas applied twice": "tests/completion/test_reused.py",
+    "a direct call recorded twice": "tests/direct/test_repeated.py::"
+    "test_a_call_whose_commit_had_no_reply_is_booked_once",
+    "a direct call under a task id of before": "tests/direct/test_repeated.py::"
+    "test_every_call_that_was_billed_is_booked",
+    "a mail template that raises": "tests/notify/test_broken_templates.py",
+    "a direct call over a standby": "tests/direct/test_outages.py",
+    "a job beyond a day's limit": "tests/ledger/test_beyond_a_day.py",
+    "a job past its due time": "tests/ledger/test_past_due.py",
+    "one key asked twice while a user waits": "tests/direct/test_keyed.py",
+    "a no while Redis or the ledger is away": "tests/near_real_time/test_outages.py",
     "a poison message among many": "tests/completion/test_poison.py",
     "heavy messages": "tests/completion/test_heavy.py",
     "a full Redis": "tests/completion/test_full_redis.py",
@@ -174,6 +184,7 @@ def _one(found: Ground, name: str, prompts: str, jobs: int) -> list[Cell]:
         shape=row.shape,
         failures=row.failures,
         quiet_s=row.quiet_s,
+        within_s=row.within_s,
     )
     try:
         row.play(act)

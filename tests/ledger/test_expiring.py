@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from app.ledger import admission, expiring, packs
-from app.ledger import engine as ledger
 from tests.support.factories import NOW, a_pack, an_admission
 
 
@@ -52,9 +51,8 @@ def test_a_job_in_flight_is_not_expired(engine: Engine) -> None:
     """
     with engine.begin() as connection:
         admission.admit(connection, [an_admission("late", deadline_s=60)], at=NOW)
-        now = ledger.now(connection)
-        (one,) = a_pack(packs.candidates(connection, at=now), now=now)
-        packs.make(connection, one, at=now)
+        (one,) = a_pack(packs.candidates(connection, at=NOW), now=NOW)
+        packs.make(connection, one, at=NOW)
 
         expired = expiring.expire(connection, at=NOW + timedelta(hours=1))
 

@@ -44,6 +44,18 @@ def test_embeddings_hold_a_vector_for_each_input(kinds: dict[str, Any], tier: st
     assert (full / 2 if tier == "batch" else full) == value["cost_nano_usd"]
 
 
+def test_an_output_too_long_to_travel_is_where_its_readers_look(
+    kinds: dict[str, Any], tier: str
+) -> None:
+    """
+    A task that gets such a result reads it in Redis, whichever tier it came from.
+    """
+    value = kinds[tier]["many"]
+
+    assert value["output_ref"] == value["result_id"]
+    assert [16] * 1000 == value["vectors"]
+
+
 def test_a_bad_request_says_why(kinds: dict[str, Any], tier: str) -> None:
     """
     The provider's own words arrive as a value.

@@ -63,9 +63,21 @@ def test_what_is_afforded_fits_and_the_next_would_not(amounts: list[int], left: 
     ids = [UUID(int=number) for number in range(len(amounts))]
     ceilings = dict(zip(ids, amounts, strict=True))
 
-    found = affordable(ids, ceilings, left_nano_usd=left)
+    found = affordable(ids, ceilings, left_nano_usd=left, limit_nano_usd=10**18)
 
     assert ids[: len(found)] == found
     assert sum(ceilings[one] for one in found) <= left
     if len(found) < len(ids):
         assert sum(amounts[: len(found) + 1]) > left
+
+
+def test_a_job_that_no_day_pays_for_holds_nobody_up() -> None:
+    """
+    It stays; the others go in their order.
+    """
+    first, dear, last = (UUID(int=number) for number in range(3))
+    ceilings = {first: 1, dear: 100, last: 2}
+
+    found = affordable([first, dear, last], ceilings, left_nano_usd=50, limit_nano_usd=99)
+
+    assert [first, last] == found

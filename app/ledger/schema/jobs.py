@@ -225,7 +225,7 @@ attempt = Table(
 charge = Table(
     "charge",
     metadata,
-    #: `batch:<provider batch id>` or `direct:<job id>`.
+    #: `batch:<provider batch id>`; `direct:<job id>`, or of a sync call an id of its own.
     Column("source", Text, nullable=False),
     #: The line's custom_id, or the attempt's number.
     Column("line", Text, nullable=False),

@@ -1,15 +1,19 @@
 """A caller's process that asks for chat completions and embeddings at every tier."""
 
 import json
+from functools import partial
 from typing import Any
 
 from celery import chord
 
 from tasks import body
-from unhurried import Result, Tier, chat, embeddings
+from unhurried import Result, Tier, chat, embeddings, stored
+from unhurried.binding import bound_app
 
 TURNS = [{"role": "user", "content": "Tell me about kinds. A kind is a sort of thing."}]
 TEXTS = ["one thing", "another thing"]
+#: Their vectors are too long to travel inside a result.
+MANY = [f"thing number {number}" for number in range(1000)]
 FAILING = [{"role": "user", "content": "[[sim:invalid]]"}]
 
 
@@ -20,6 +24,7 @@ def ask(tier: Tier) -> dict[str, Any]:
     return {
         "chat": chat.delay(**completion, tier=tier).celery,
         "embeddings": embeddings.delay(**embedding, tier=tier).celery,
+        "many": embeddings.delay(**{**embedding, "input": MANY}, tier=tier).celery,
         "failing": chat.delay(
             model="gpt-4o-mini", messages=FAILING, tier=tier, on_failure="return"
         ).celery,
@@ -33,7 +38,7 @@ def told(value: Any) -> Any:
     """A value as the test reads it; vectors by their shape."""
     if not isinstance(value, dict) or value.get("endpoint") != "embeddings":
         return value
-    vectors = Result.parse(value).vectors
+    vectors = Result.parse(value, fetch=partial(stored.output, bound_app())).vectors
     return {**value, "output": "", "vectors": [len(vector) for vector in vectors]}
 
 
