@@ -1,5 +1,6 @@
 """The service's side of a completion: a ledger, its Celery app, and what completes and restores."""
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, _state
 from sqlalchemy import Engine
 
 from app.celery import build
@@ -186,3 +187,12 @@ def a_pump(
         messages_max=100,
         stale_after_s=-1,
     )
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect the apps that a test has thrown away, the current one too, before another test is told of them."""
+    before = _state.get_current_app()
+    yield
+    before.set_current()
+    gc.collect()

@@ -24,6 +24,7 @@ from unhurried.errors import failure
 
 # Celery apps that are thrown away leave their sockets to the garbage collector.
 pytestmark = [
+    pytest.mark.usefixtures("collected"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -21,6 +21,7 @@ from unhurried.contract import HOME_QUEUE_HEADER
 
 # Celery apps that are thrown away leave their sockets to the garbage collector.
 pytestmark = [
+    pytest.mark.usefixtures("collected"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
