@@ -7,9 +7,9 @@ from app.ledger import engine as ledger
 from app.ledger import searching, sweeping
 from app.ledger.submissions import Submission
 from app.observe.log import tell
-from app.policy.names import Mark, deployment_tag
+from app.policy.names import deployment_tag
 from app.policy.reconciling import Owner, Survey, owner
-from app.policy.sweeping import Verdict, mark_of, verdict
+from app.policy.sweeping import Verdict, mark_of
 
 
 class NotTold(Exception):  # noqa: N818 - no error: a later look tells
@@ -54,13 +54,7 @@ class Confirming:
     def _disown(self, connection: Connection, submission: Submission, found: Survey) -> bool:
         """It may be another submission's all the same: one that was given up before its batch came."""
         mark = mark_of(found.marks, deployment=self._deployment)
-        named = sweeping.of_token(connection, mark.token) if isinstance(mark, Mark) else None
-        what = verdict(
-            mark,
-            deployment=self._deployment,
-            submission=named.state if named else None,
-            on_trial=named is not None and named.is_on_trial,
-        )
+        named, what = sweeping.named_by(connection, mark, deployment=self._deployment)
         waits = what in (Verdict.ADOPT, Verdict.UNDER_WAY)
         return searching.disown(
             connection,

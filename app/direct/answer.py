@@ -5,10 +5,9 @@ The record comes after the answer: with the ledger down the caller still gets it
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
-from uuid import uuid5
 
 import redis
 
@@ -100,7 +99,8 @@ class DirectAnswer:
         )
         if isinstance(decision, Refusal):
             return ends.without_answer(_error(decision.code, decision.message), decision.on_failure)
-        draft = _with_own_job(decision)
+        # Celery gives a chain's last task one id each time that the chain is applied.
+        draft = decision if decision.key is not None else decision.as_another()
         known = self._recorder.known(draft)
         if known is not None:
             return known
@@ -265,14 +265,6 @@ class DirectAnswer:
         model = outcome.model if isinstance(outcome, Answered) else draft.model
         nano_usd = price(draft.provider, model, usage, batch=False, overrides=self._overrides)
         return Billed(usage=usage, model=model, nano_usd=nano_usd)
-
-
-def _with_own_job(draft: JobDraft) -> JobDraft:
-    """Celery gives a chain's last task one id each time that the chain is applied: without a key, every
-    request that it makes is a job of its own."""
-    if draft.key is not None:
-        return draft
-    return replace(draft, id=uuid5(draft.id, draft.fingerprint.hex()))
 
 
 def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from app.policy.admission import JobDraft, Refusal
 from app.policy.awaiting import Follower
@@ -62,7 +62,7 @@ class Admission:
         digest = hashlib.sha256(self.message.context_digest + use).digest()
         return Admission(
             message=replace(self.message, context_digest=digest),
-            decision=replace(self.decision, id=uuid5(self.decision.id, use.hex())),
+            decision=self.decision.as_another(),
         )
 
 

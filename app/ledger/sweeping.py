@@ -10,6 +10,8 @@ from sqlalchemy import Connection, text
 from app.ledger import schema, submissions
 from app.ledger.submissions import Submission
 from app.policy.lifecycle import SubmissionState
+from app.policy.names import Mark
+from app.policy.sweeping import Unmarked, Verdict, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,20 @@ def of_token(connection: Connection, token: str) -> Submission | None:
         text("SELECT id FROM submission WHERE token = :token"), {"token": token}
     ).scalar_one_or_none()
     return submissions.find(connection, found) if found is not None else None
+
+
+def named_by(
+    connection: Connection, mark: Mark | Unmarked, *, deployment: str
+) -> tuple[Submission | None, Verdict]:
+    """The submission that a batch's mark names, and what that makes of the batch."""
+    named = of_token(connection, mark.token) if isinstance(mark, Mark) else None
+    what = verdict(
+        mark,
+        deployment=deployment,
+        submission=named.state if named else None,
+        on_trial=named is not None and named.is_on_trial,
+    )
+    return named, what
 
 
 def tokens_of_files(

@@ -24,7 +24,7 @@ from app.packer.interlock import Account, Interlock
 from app.packer.whose import Whose
 from app.policy.names import Mark, deployment_tag
 from app.policy.searching import CLOCKS_APART, ListedBatch
-from app.policy.sweeping import REASONS, Unmarked, Verdict, held_because, mark_of, verdict
+from app.policy.sweeping import REASONS, Unmarked, Verdict, held_because, mark_of
 from app.providers.port import LaneClosed, Listing, Provider, Unreachable
 
 _REMEDY: Final = (
@@ -164,13 +164,7 @@ class Sweep:
         mark: Mark | Unmarked,
         now: datetime,
     ) -> Verdict:
-        submission = sweeping.of_token(connection, mark.token) if isinstance(mark, Mark) else None
-        found = verdict(
-            mark,
-            deployment=self._deployment,
-            submission=submission.state if submission else None,
-            on_trial=submission is not None and submission.is_on_trial,
-        )
+        submission, found = sweeping.named_by(connection, mark, deployment=self._deployment)
         match found:
             case Verdict.ADOPT:
                 assert submission is not None
