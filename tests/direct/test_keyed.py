@@ -11,16 +11,11 @@ from sqlalchemy import Engine, text
 
 from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
-from app.direct.spend import SpendGuard
-from app.keys import given
 from app.policy import admission as deciding
 from app.policy.ends import Failure, JobsEnd, Value
-from app.policy.rules import Rules
-from app.providers.attached import Attached
-from app.providers.limits import Limits
-from app.providers.openai import OpenAIProvider
+from tests.direct.making import an_openai, sync_tier
 from tests.simulator.conftest import Simulator
-from unhurried.contract import Endpoint, Tier
+from unhurried.contract import Endpoint
 
 
 @pytest.fixture
@@ -34,24 +29,8 @@ def at_once(
     engine: Engine, redis_client: redis.Redis, simulator: Simulator, recorder: Recorder
 ) -> Iterator[DirectAnswer]:
     """The sync tier; a call takes two seconds at most."""
-    provider = OpenAIProvider(
-        api_key=given("any"),
-        base_url=f"{simulator.url}/v1",
-        connect_timeout_s=2,
-        create_timeout_s=10,
-        sync_timeout_s=10,
-    )
-    yield DirectAnswer(
-        providers={("openai", "default"): provider},
-        recorder=recorder,
-        limits=Limits(client=redis_client, key_prefix="", limits={}, sync_share=0),
-        attached=Attached(None),
-        rules=Rules(request_bytes_max=10_000, attempts_max=3, tiers=frozenset({Tier.SYNC})),
-        overrides={},
-        timeout_s=2,
-        guard=SpendGuard(engine=engine, daily_limits={}),
-    )
-    provider.close()
+    with an_openai(simulator) as provider:
+        yield sync_tier(provider, engine, redis_client, recorder=recorder, timeout_s=2)
 
 
 def a_call(task_id: str, prompt: str = "Pressed twice.") -> Call:

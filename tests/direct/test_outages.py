@@ -13,16 +13,14 @@ from app.direct import record
 from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
-from app.keys import given
 from app.policy.ends import Failure, Value
-from app.policy.rules import Rules
 from app.policy.spending import DailyLimits
-from app.providers.attached import Attached
 from app.providers.limits import Limits
 from app.providers.openai import OpenAIProvider
 from app.providers.port import NotTaken
+from tests.direct.making import an_openai, sync_tier
 from tests.simulator.conftest import Simulator
-from unhurried.contract import Endpoint, Tier
+from unhurried.contract import Endpoint
 
 WAITING = "unhurried:direct-records"
 #: Makes the sync tier over a ledger.
@@ -32,28 +30,13 @@ Make = Callable[..., DirectAnswer]
 @pytest.fixture
 def make(redis_client: redis.Redis, simulator: Simulator) -> Iterator[Make]:
     """The sync tier; without a limit where none is given."""
-    provider = OpenAIProvider(
-        api_key=given("any"),
-        base_url=f"{simulator.url}/v1",
-        connect_timeout_s=2,
-        create_timeout_s=10,
-        sync_timeout_s=10,
-    )
+    with an_openai(simulator) as provider:
 
-    def made(engine: Engine, limits: DailyLimits | None = None) -> DirectAnswer:
-        return DirectAnswer(
-            providers={("openai", "default"): provider},
-            recorder=Recorder(engine=engine, client=redis_client, key_prefix=""),
-            limits=Limits(client=redis_client, key_prefix="", limits={}, sync_share=0),
-            attached=Attached(None),
-            rules=Rules(request_bytes_max=10_000, attempts_max=3, tiers=frozenset({Tier.SYNC})),
-            overrides={},
-            timeout_s=20,
-            guard=SpendGuard(engine=engine, daily_limits=limits or {}),
-        )
+        def made(engine: Engine, limits: DailyLimits | None = None) -> DirectAnswer:
+            guard = SpendGuard(engine=engine, daily_limits=limits or {})
+            return sync_tier(provider, engine, redis_client, guard=guard)
 
-    yield made
-    provider.close()
+        yield made
 
 
 @pytest.fixture

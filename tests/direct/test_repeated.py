@@ -1,6 +1,7 @@
 """What is recorded twice, and what one task id asks twice: Celery gives a chain's last task the same one each time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +12,11 @@ from sqlalchemy.exc import OperationalError
 from app.direct.answer import Call, DirectAnswer
 from app.direct.record import Recorder
 from app.direct.spend import SpendGuard
-from app.keys import given
 from app.ledger import direct
 from app.policy.ends import Value
-from app.policy.rules import Rules
-from app.providers.attached import Attached
-from app.providers.limits import Limits
-from app.providers.openai import OpenAIProvider
+from tests.direct.making import RULES, an_openai, sync_tier
 from tests.simulator.conftest import Simulator
-from unhurried.contract import Endpoint, Tier
+from unhurried.contract import Endpoint
 from unhurried.workloads import Workload
 
 
@@ -28,29 +25,10 @@ def at_once(
     engine: Engine, redis_client: redis.Redis, simulator: Simulator
 ) -> Iterator[DirectAnswer]:
     """The sync tier, with a limit of $10 a day."""
-    provider = OpenAIProvider(
-        api_key=given("any"),
-        base_url=f"{simulator.url}/v1",
-        connect_timeout_s=2,
-        create_timeout_s=10,
-        sync_timeout_s=10,
-    )
-    yield DirectAnswer(
-        providers={("openai", "default"): provider},
-        recorder=Recorder(engine=engine, client=redis_client, key_prefix=""),
-        limits=Limits(client=redis_client, key_prefix="", limits={}, sync_share=0),
-        attached=Attached(None),
-        rules=Rules(
-            request_bytes_max=10_000,
-            attempts_max=3,
-            tiers=frozenset({Tier.SYNC}),
-            workloads={"notes": Workload(reuse=3600.0)},
-        ),
-        overrides={},
-        timeout_s=20,
-        guard=SpendGuard(engine=engine, daily_limits={("openai", "default"): 10**10}),
-    )
-    provider.close()
+    reusing = replace(RULES, workloads={"notes": Workload(reuse=3600.0)})
+    guard = SpendGuard(engine=engine, daily_limits={("openai", "default"): 10**10})
+    with an_openai(simulator) as provider:
+        yield sync_tier(provider, engine, redis_client, rules=reusing, guard=guard)
 
 
 def a_call(prompt: str, **options: Any) -> Call:

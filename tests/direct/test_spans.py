@@ -8,17 +8,11 @@ import redis
 from sqlalchemy import Engine
 
 from app.direct.answer import Call, DirectAnswer
-from app.direct.record import Recorder
-from app.direct.spend import SpendGuard
-from app.keys import given
 from app.policy.ends import Failure, Value
-from app.policy.rules import Rules
 from app.policy.tracing import Span
-from app.providers.attached import Attached
-from app.providers.limits import Limits
-from app.providers.openai import OpenAIProvider
+from tests.direct.making import an_openai, sync_tier
 from tests.simulator.conftest import Simulator
-from unhurried.contract import Endpoint, Tier
+from unhurried.contract import Endpoint
 
 PARENT = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 SECRET = "The word is marmalade."
@@ -39,25 +33,8 @@ def at_once(
     def tell(spans: Sequence[Span]) -> None:
         told.extend(spans)
 
-    provider = OpenAIProvider(
-        api_key=given("any"),
-        base_url=f"{simulator.url}/v1",
-        connect_timeout_s=2,
-        create_timeout_s=10,
-        sync_timeout_s=10,
-    )
-    yield DirectAnswer(
-        providers={("openai", "default"): provider},
-        recorder=Recorder(engine=engine, client=redis_client, key_prefix=""),
-        limits=Limits(client=redis_client, key_prefix="", limits={}, sync_share=0),
-        attached=Attached(None),
-        rules=Rules(request_bytes_max=10_000, attempts_max=3, tiers=frozenset({Tier.SYNC})),
-        overrides={},
-        timeout_s=20,
-        guard=SpendGuard(engine=engine, daily_limits={}),
-        told=tell,
-    )
-    provider.close()
+    with an_openai(simulator) as provider:
+        yield sync_tier(provider, engine, redis_client, told=tell)
 
 
 def a_call(text: str = SECRET, *, endpoint: Endpoint = Endpoint.RESPONSES, **options: Any) -> Call:

@@ -1,7 +1,5 @@
 """A provider's definite no while Redis or the ledger is away: it stays a no."""
 
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,24 +8,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from app.ledger import lanes
-from app.near_real_time.worker import NearRealTime, Stamina
-from app.policy.judging import Judge
-from app.providers.attached import Attached
+from app.near_real_time.worker import NearRealTime
 from app.providers.limits import Limits
-from app.providers.openai import OpenAIProvider
-from tests.providers.adapters import build
-from tests.providers.scripted import Reply, Server, serving
+from tests.providers.scripted import Reply, Server
 from tests.providers.test_create import said
-from tests.support.answering import admit
-from tests.support.factories import an_admission
-from unhurried.contract import Endpoint
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """What the provider says is the test's."""
-    with serving() as found:
-        yield found
 
 
 def gone(*_: Any, **__: Any) -> None:
@@ -38,24 +22,6 @@ def gone(*_: Any, **__: Any) -> None:
 def broken(*_: Any, **__: Any) -> None:
     """The ledger, as its connection breaks then."""
     raise OperationalError("UPDATE lane", None, Exception("broken"))
-
-
-@pytest.fixture
-def worker(engine: Engine, redis_client: redis.Redis, server: Server) -> Iterator[NearRealTime]:
-    """One thread's worth of a worker, with a job to answer."""
-    provider = build(OpenAIProvider, server.url)
-    admit(engine, [an_admission(endpoint=Endpoint.RESPONSES, tier="near-real-time")])
-    yield NearRealTime(
-        engine=engine,
-        providers={("openai", "default"): provider},
-        limits=Limits(client=redis_client, key_prefix="", limits={}, sync_share=0),
-        attached=Attached(None),
-        judge=Judge(overrides={}, first_backoff=timedelta(0)),
-        stamina=Stamina(threads=1, timeout_s=5),
-        watch=lambda _job_id: lambda _text: None,
-        wake_completion=lambda: None,
-    )
-    provider.close()
 
 
 def test_too_many_requests_while_redis_is_away_gives_the_job_back(
