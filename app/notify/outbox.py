@@ -1,4 +1,4 @@
-"""Deliver what is due: the mark that a mail is on its way is committed before its data is sent."""
+"""Deliver what is due: the mark that a server may have a mail is committed before the mail's end."""
 
 import random
 from collections.abc import Callable
@@ -28,8 +28,10 @@ _LEASE: Final = timedelta(minutes=5)
 class Sender(Protocol):
     """Hands one mail over, once; see `SmtpSender`."""
 
-    def send(self, message: EmailMessage, *, sender: str, to: str) -> Delivery:
-        """Try once."""
+    def send(
+        self, message: EmailMessage, *, sender: str, to: str, mark: Callable[[], bool]
+    ) -> Delivery | None:
+        """Try once. Until `mark` was called and true no server has the mail; None where it is not."""
         ...
 
 
@@ -116,10 +118,15 @@ class Outbox:
             message = self._composer.compose(letter, to=to, notification_id=due.id, now=now)
         except BadTemplate as error:
             return NotSent(mail.one_line(str(error)), permanent=False)
+        # Not before the server has the data: one that dies with many mails begun would lose them all.
+        mark = partial(self._mark, due)
+        return sender.send(message, sender=self._composer.sender, to=to, mark=mark)
+
+    def _mark(self, due: Due) -> bool:
         if not ledger.certainly(self._engine, partial(_sending, due=due)):
-            return None
+            return False
         tell("mail_sending", notification_id=str(due.id), attempts=due.attempts)
-        return sender.send(message, sender=self._composer.sender, to=to)
+        return True
 
     def _require_allowed(self, to: str) -> None:
         domain = to.rpartition("@")[2].lower()

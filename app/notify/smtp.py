@@ -3,6 +3,7 @@
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -78,15 +79,23 @@ class SmtpSender:
                 "UNHURRIED_SMTP_URL: a mail server takes only an ASCII user and password"
             )
 
-    def send(self, message: EmailMessage, *, sender: str, to: str) -> Delivery:
-        """Try once."""
+    def send(
+        self, message: EmailMessage, *, sender: str, to: str, mark: Callable[[], bool]
+    ) -> Delivery | None:
+        """Try once. `mark` is called when the server has all but the final dot, and no mail without it.
+
+        None where `mark` is false, and whatever it raises: then the server has no mail.
+        """
         try:
             client = self._connect()
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             reason = _without(to, f"connect: {error}")
             return NotSent(reason, permanent=False, reached=False)
         try:
-            delivery = _hand_over(client, message, sender, to)
+            refusal = _all_but_the_end(client, message, sender, to)
+            if refusal is None and not mark():
+                return None
+            delivery = refusal or _final_dot(client, to)
             # What became of the mail is settled; whether the server hears our goodbye is not.
             with suppress(OSError, smtplib.SMTPException):
                 client.quit()
@@ -125,7 +134,9 @@ def _port(parts: SplitResult) -> int:
         ) from None
 
 
-def _hand_over(client: smtplib.SMTP, message: EmailMessage, sender: str, to: str) -> Delivery:
+def _all_but_the_end(
+    client: smtplib.SMTP, message: EmailMessage, sender: str, to: str
+) -> NotSent | None:
     """Envelope, then data. Until the final dot is out, whatever happens is a definite no."""
     try:
         code, said = client.mail(sender)
@@ -140,7 +151,7 @@ def _hand_over(client: smtplib.SMTP, message: EmailMessage, sender: str, to: str
         client.send(_stuffed(bytes(message)))
     except (OSError, smtplib.SMTPException) as error:
         return NotSent(_without(to, f"before the end of the data: {error}"), permanent=False)
-    return _final_dot(client, to)
+    return None
 
 
 def _final_dot(client: smtplib.SMTP, to: str) -> Delivery:

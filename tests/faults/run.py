@@ -82,6 +82,7 @@ DIRECTED: Final = {
     "test_a_call_whose_commit_had_no_reply_is_booked_once",
     "a direct call under a task id of before": "tests/direct/test_repeated.py::"
     "test_every_call_that_was_billed_is_booked",
+    "a notifier that dies": "tests/notify/test_outbox.py",
     "a mail template that raises": "tests/notify/test_broken_templates.py",
     "a direct call over a standby": "tests/direct/test_outages.py",
     "a job beyond a day's limit": "tests/ledger/test_beyond_a_day.py",

@@ -1,13 +1,15 @@
 """The outbox against real mail servers: what each end of a try becomes in the ledger."""
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from socket import create_server
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine
@@ -127,13 +129,23 @@ def test_a_lost_reply_is_unknown_and_never_sent_again(engine: Engine) -> None:
     }
 
 
-def test_a_sender_killed_before_the_data_leaves_an_unknown_mail(
+class Mute(Relay):
+    """Takes mails whole and never says so."""
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Keep the mail, and the sender waiting."""
+        await super().handle_DATA(server, session, envelope)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_sender_killed_after_the_end_of_the_data_leaves_an_unknown_mail(
     engine: Engine, database_url: str, relay: Relay
 ) -> None:
     """From the mark on nobody can say; within its lease it is left alone, afterwards it is held."""
     found = ask(engine)
-    with create_server(("127.0.0.1", 0)) as silent:
-        _kill_while_sending(engine, found, database_url, f"127.0.0.1:{silent.getsockname()[1]}")
+    with running(Mute()) as mute:
+        _kill_once(lambda: bool(mute.mails), database_url, mute.url)
     outbox = an_outbox(engine, relay.url)
     assert (outbox.recover(), outbox.deliver_due()) == (0, 0)
     assert row(engine, found).state == "sending"
@@ -144,12 +156,32 @@ def test_a_sender_killed_before_the_data_leaves_an_unknown_mail(
     assert not relay.recipients
 
 
-def _kill_while_sending(engine: Engine, found: UUID, database_url: str, host: str) -> None:
-    command = [sys.executable, "-m", "tests.notify.one_run", database_url, f"smtp://{host}"]
+def test_a_sender_killed_in_conversation_loses_nothing(
+    engine: Engine, database_url: str, relay: Relay
+) -> None:
+    """It had connected, and the server had no mail yet: the next sender has it after the lease."""
+    found = ask(engine)
+    with create_server(("127.0.0.1", 0)) as silent, ExitStack() as conversations:
+        silent.settimeout(30)
+
+        def there() -> bool:
+            connection, _ = silent.accept()
+            conversations.enter_context(connection)
+            return True
+
+        _kill_once(there, database_url, f"smtp://127.0.0.1:{silent.getsockname()[1]}")
+    assert row(engine, found).state == "new"
+    assert until_nothing_moves(engine, relay.url) == 1
+    assert (row(engine, found).state, row(engine, found).attempts) == ("done", 2)
+    assert len(relay.mails) == 1
+
+
+def _kill_once(there: Callable[[], bool], database_url: str, smtp_url: str) -> None:
+    command = [sys.executable, "-m", "tests.notify.one_run", database_url, smtp_url]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(command, cwd=root) as process:
         try:
-            wait_until(lambda: row(engine, found).state == "sending", within_s=30, what="the mark")
+            wait_until(there, within_s=30, what="the server to have what it waits for")
         finally:
             process.kill()
 

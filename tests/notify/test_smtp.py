@@ -1,5 +1,6 @@
 """One try at one mail server, and which of three ends it came to."""
 
+from collections.abc import Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -27,7 +28,14 @@ def a_mail() -> EmailMessage:
 
 def send(url: str) -> Delivery:
     """Try once."""
-    return SmtpSender(url).send(a_mail(), sender="unhurried@service.example", to=TO)
+    delivery = send_marked(url, lambda: True)
+    assert delivery is not None
+    return delivery
+
+
+def send_marked(url: str, mark: Callable[[], bool]) -> Delivery | None:
+    """Try once, and ask before the end."""
+    return SmtpSender(url).send(a_mail(), sender="unhurried@service.example", to=TO, mark=mark)
 
 
 def test_a_taken_mail_arrives_dot_for_dot(relay: Relay) -> None:
@@ -86,6 +94,33 @@ def test_a_clear_no_after_the_final_dot_is_a_no(*, answer: bytes, permanent: boo
         ended = send(url)
     assert isinstance(ended, NotSent)
     assert ended.permanent is permanent
+
+
+def test_a_mail_that_may_not_be_marked_never_ends_at_the_server(relay: Relay) -> None:
+    """Somebody else took it over, or the ledger is away: the server has the data and no mail."""
+
+    def away() -> bool:
+        raise ConnectionError
+
+    assert send_marked(relay.url, lambda: False) is None
+    with pytest.raises(ConnectionError):
+        send_marked(relay.url, away)
+    assert len(relay.recipients) == 2
+    assert not relay.mails
+
+
+@pytest.mark.parametrize("phase", ["greeting", "mail", "rcpt", "data"])
+def test_nothing_is_marked_that_the_server_did_not_let_in(phase: Phase) -> None:
+    """The mark says that the server may have the mail: not before it could."""
+    marked: list[Phase] = []
+
+    def mark() -> bool:
+        marked.append(phase)
+        return True
+
+    with scripted({phase: b"451 busy"}) as url:
+        assert isinstance(send_marked(url, mark), NotSent)
+    assert not marked
 
 
 def test_nobody_listening_is_a_no_of_the_server_and_not_of_the_mail() -> None:

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any, Final
@@ -194,7 +194,9 @@ class Mailbox:
     world: World
     callers: Callers
 
-    def send(self, message: EmailMessage, *, sender: str, to: str) -> Delivery:
+    def send(
+        self, message: EmailMessage, *, sender: str, to: str, mark: Callable[[], bool]
+    ) -> Delivery | None:
         """Take one mail, or not, and say so, or not."""
         del message, sender
         chance = self.world.chance
@@ -202,6 +204,8 @@ class Mailbox:
             return NotSent("connect: refused", permanent=False, reached=False)
         if chance.happens("mail_later"):
             return NotSent("450 later", permanent=False)
+        if not mark():
+            return None
         self.callers.mails[to] += 1
         if self.callers.mails[to] > 1:
             self.world.violate(f"{to} got {self.callers.mails[to]} mails")
