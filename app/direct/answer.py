@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 import redis
 
 from app.direct.record import Recorder
-from app.direct.spend import Reservation, SpendGuard
+from app.direct.spend import OverLimit, Reservation, SpendGuard
 from app.ledger.direct import Billed, DirectRecord
 from app.policy import admission, ends, flaws, tracing, versions
 from app.policy.admission import JobDraft, Refusal
@@ -50,10 +50,6 @@ class Call:
     contract: object = CONTRACT_VERSION
     #: The trace that it belongs to (`tracing.carried`); empty where it names none.
     trace: Mapping[str, str] = field(default_factory=dict)
-
-
-class _OverLimit:
-    """The account may not spend as much today; nothing was asked."""
 
 
 class DirectAnswer:
@@ -137,7 +133,7 @@ class DirectAnswer:
             if not isinstance(reply, Direct):
                 # An answer that is not what was asked for is still more than none.
                 return (
-                    self._fail(call, draft, _cut_off(reply, draft))
+                    self._fail(call, draft, _cut_off(reply))
                     if ended is None
                     else self._end(call, draft, ended, billed, reserved)
                 )
@@ -153,11 +149,11 @@ class DirectAnswer:
         request: bytes,
         until: float,
         reserved: list[Reservation],
-    ) -> DirectReply | _OverLimit:
+    ) -> DirectReply | OverLimit:
         """One reply, reserved before and noted in `reserved` if it was answered."""
         reservation = self._guard.take(draft)
-        if reservation is None:
-            return _OverLimit()
+        if isinstance(reservation, OverLimit):
+            return reservation
         try:
             reply = self._try(provider, draft, request, until)
         except redis.RedisError as outage:
@@ -273,13 +269,10 @@ def _again(draft: JobDraft, outcome: Outcome, attempts: int) -> bool:
     return draft.on_failure is OnFailure.RETRY and failed and attempts < draft.attempts_max
 
 
-def _cut_off(
-    reply: NotTaken | LaneClosed | Ambiguous | _OverLimit, draft: JobDraft
-) -> dict[str, Any]:
+def _cut_off(reply: NotTaken | LaneClosed | Ambiguous | OverLimit) -> dict[str, Any]:
     match reply:
-        case _OverLimit():
-            message = f"account {draft.account!r} at {draft.provider} may spend no more today (UTC)"
-            return _error("spend_limit_reached", message, retryable=True)
+        case OverLimit():
+            return _error("spend_limit_reached", reply.reason, retryable=True)
         case NotTaken():
             return _error("not_taken", reply.reason, retryable=True)
         case LaneClosed():

@@ -22,6 +22,13 @@ class Reservation:
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OverLimit:
+    """The account may not spend as much today, as far as is known; nothing was counted."""
+
+    reason: str
+
+
 class SpendGuard:
     """Reserves what calls may cost. Shared by all threads of a worker."""
 
@@ -32,8 +39,8 @@ class SpendGuard:
         #: What each account had left when the ledger last said so.
         self._left: dict[tuple[str, str], int] = {}
 
-    def take(self, draft: JobDraft) -> Reservation | None:
-        """Reserve the call's ceiling; None where the limit does not allow it.
+    def take(self, draft: JobDraft) -> Reservation | OverLimit:
+        """Reserve the call's ceiling, where the limit allows it.
 
         A ledger that is down is no reason to make a user wait: calls go on within what was last known
         to be left, counted in this process alone.
@@ -45,7 +52,11 @@ class SpendGuard:
             return self._reserve(draft, limit)
         except DBAPIError:
             tell("ledger_down", warning=True, where="spend")
-            return Reservation() if self._may_go_on(draft) else None
+            if self._may_go_on(draft):
+                return Reservation()
+            return OverLimit(
+                f"the ledger does not answer, and of {_whose(draft)}'s daily limit nothing is known to be left"
+            )
 
     def give_back(self, draft: JobDraft, reservation: Reservation) -> None:
         """Free what a definite no left unused. Where the ledger is down it stays counted."""
@@ -63,7 +74,7 @@ class SpendGuard:
         except DBAPIError:
             tell("ledger_down", warning=True, where="spend")
 
-    def _reserve(self, draft: JobDraft, limit: int) -> Reservation | None:
+    def _reserve(self, draft: JobDraft, limit: int) -> Reservation | OverLimit:
         amount = draft.ceiling_nano_usd
         with self._engine.begin() as connection:
             at = ledger.now(connection)
@@ -77,7 +88,9 @@ class SpendGuard:
             )
         with self._lock:
             self._left[draft.provider, draft.account] = max(left, 0)
-        return Reservation(amount, at) if left >= 0 else None
+        if left >= 0:
+            return Reservation(amount, at)
+        return OverLimit(f"{_whose(draft)} may spend no more today (UTC)")
 
     def _may_go_on(self, draft: JobDraft) -> bool:
         with self._lock:
@@ -85,3 +98,7 @@ class SpendGuard:
             if left >= 0:
                 self._left[draft.provider, draft.account] = left
         return left >= 0
+
+
+def _whose(draft: JobDraft) -> str:
+    return f"account {draft.account!r} at {draft.provider}"

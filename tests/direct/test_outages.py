@@ -85,6 +85,19 @@ def test_over_a_standby_calls_go_on_within_what_was_left(
     assert isinstance(at_once.answer(a_call("after")), Value)
 
 
+def test_over_a_standby_a_refusal_says_that_nothing_is_known_of_the_day(
+    standby: Engine, make: Make
+) -> None:
+    """
+    A process that has never heard what the day has left asks nothing, and does not say that it is spent.
+    """
+    end = make(standby, {("openai", "default"): 10**10}).answer(a_call())
+
+    assert isinstance(end, Failure)
+    assert ("spend_limit_reached", True) == (end.error["code"], end.error["retryable"])
+    assert "the ledger does not answer" in end.error["message"]
+
+
 @pytest.mark.parametrize("away", ["take", "close"])
 def test_a_call_that_redis_keeps_from_being_asked_reserves_nothing(
     engine: Engine, make: Make, monkeypatch: pytest.MonkeyPatch, away: str
