@@ -46,8 +46,8 @@ class Thoroughness:
     downloads_max: int
     #: The wait before a download that lacked lines is tried again; it doubles each time.
     again_after: timedelta
-    #: How long after its end a batch whose file is empty is believed to hold nothing.
-    empty_after: timedelta
+    #: When a file without a single line is believed.
+    emptiness: Emptiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +154,7 @@ class BringIn:
             return False
 
     def _stays_empty(self, submission: Submission, ended_at: datetime | None) -> bool:
-        enough = Emptiness(
-            looks=self._thoroughness.downloads_max, after=self._thoroughness.empty_after
-        )
+        enough = self._thoroughness.emptiness
         with self._engine.connect() as connection:
             now = ledger.now(connection)
         return stays_empty(submission.downloads + 1, ended_at=ended_at, now=now, enough=enough)

@@ -7,11 +7,10 @@ from functools import cache
 from app.collector.bring_in import BringIn, Thoroughness
 from app.collector.collect import Collector, Pace
 from app.collector.strays import Strays
-from app.policy.reconciling import Emptiness
 from app.settings import settings
 from app.wiring import watching
 from app.wiring.accounts import providers
-from app.wiring.policy import judge
+from app.wiring.policy import emptiness, judge
 from app.wiring.stores import deployment, engine
 
 
@@ -28,7 +27,7 @@ def collector(wake_completion: Callable[[], None]) -> Collector:
             lines_max=config.settle_lines_max,
             downloads_max=config.downloads_max,
             again_after=timedelta(seconds=config.poll_min_s),
-            empty_after=timedelta(seconds=config.results_empty_after_s),
+            emptiness=emptiness(),
         ),
         on_settled=wake_completion,
         watch=spans.batch if spans is not None else None,
@@ -54,9 +53,7 @@ def stray_batches(wake_completion: Callable[[], None]) -> Strays:
         providers=providers(),
         spool_directory=config.spool_directory,
         judge=judge(),
-        emptiness=Emptiness(
-            looks=config.downloads_max, after=timedelta(seconds=config.results_empty_after_s)
-        ),
+        emptiness=emptiness(),
         shortest=timedelta(seconds=config.poll_min_s),
         longest=timedelta(seconds=config.poll_max_s),
         on_settled=wake_completion,

@@ -11,9 +11,9 @@ from app.packer.sweep import Rounds, Sweep
 from app.packer.whose import Whose
 from app.policy.packing import Limits as PackLimits
 from app.policy.packing import Patience
-from app.policy.reconciling import Emptiness
 from app.settings import settings
 from app.wiring.accounts import daily_limits, providers, workspaces
+from app.wiring.policy import emptiness
 from app.wiring.stores import attached, deployment, engine
 
 
@@ -26,13 +26,7 @@ def interlock() -> Interlock:
 @cache
 def whose() -> Whose:
     """Says whose an ended batch is; shared, so that a file found empty counts for both who ask."""
-    config = settings()
-    return Whose(
-        config.spool_directory,
-        emptiness=Emptiness(
-            looks=config.downloads_max, after=timedelta(seconds=config.results_empty_after_s)
-        ),
-    )
+    return Whose(settings().spool_directory, emptiness=emptiness())
 
 
 @cache

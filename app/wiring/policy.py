@@ -1,9 +1,10 @@
-"""What policy decides by: the rules of admission, and the judge."""
+"""What policy decides by: the rules of admission, the judge, and when an empty file is believed."""
 
 from datetime import timedelta
 from functools import cache
 
 from app.policy.judging import Judge
+from app.policy.reconciling import Emptiness
 from app.policy.rules import Rules
 from app.policy.spending import PriceRules
 from app.settings import Settings, settings
@@ -34,4 +35,13 @@ def judge() -> Judge:
     config = settings()
     return Judge(
         overrides=config.price_overrides, first_backoff=timedelta(seconds=config.retry_first_s)
+    )
+
+
+@cache
+def emptiness() -> Emptiness:
+    """When a result file without a single line is believed."""
+    config = settings()
+    return Emptiness(
+        looks=config.downloads_max, after=timedelta(seconds=config.results_empty_after_s)
     )

@@ -52,7 +52,7 @@ _SEND_WITHIN: Final = timedelta(seconds=55)
 _AGAIN: Final = timedelta(seconds=120)
 _SWEEP_EVERY: Final = timedelta(seconds=600)
 _DOWNLOADS_MAX: Final = 3
-_EMPTY_AFTER: Final = timedelta(hours=1)
+_EMPTINESS: Final = Emptiness(looks=_DOWNLOADS_MAX, after=timedelta(hours=1))
 _LEASE: Final = timedelta(seconds=60)
 _CLAIM_S: Final = 60.0
 _INTAKE_MAX: Final = 4
@@ -111,7 +111,7 @@ class Service:
 
     def _packer(self) -> Callable[[], None]:
         interlock = Interlock(self.providers.keys())
-        whose = Whose(self.spool, emptiness=Emptiness(looks=_DOWNLOADS_MAX, after=_EMPTY_AFTER))
+        whose = Whose(self.spool, emptiness=_EMPTINESS)
         sweep = Sweep(
             engine=self.engine,
             providers=self.providers,
@@ -166,7 +166,7 @@ class Service:
                 lines_max=2,
                 downloads_max=_DOWNLOADS_MAX,
                 again_after=timedelta(seconds=15),
-                empty_after=_EMPTY_AFTER,
+                emptiness=_EMPTINESS,
             ),
             on_settled=_nobody,
         )
@@ -182,7 +182,7 @@ class Service:
             providers=self.providers,
             spool_directory=self.spool,
             judge=_JUDGE,
-            emptiness=Emptiness(looks=_DOWNLOADS_MAX, after=_EMPTY_AFTER),
+            emptiness=_EMPTINESS,
             shortest=timedelta(seconds=15),
             longest=timedelta(seconds=300),
             on_settled=_nobody,

@@ -88,7 +88,8 @@ class Road:
         patience = Patience(linger=timedelta(0), due_margin=timedelta(0))
         self.interlock = Interlock(providers)
         self.accounts = providers
-        self.whose = Whose(self.spool, emptiness=Emptiness(looks=3, after=self.empty_after))
+        emptiness = Emptiness(looks=3, after=self.empty_after)
+        self.whose = Whose(self.spool, emptiness=emptiness)
         self.sweep = self._sweep()
         self.packer = Packer(
             engine=self.engine,
@@ -119,7 +120,7 @@ class Road:
             deployment=self.deployment,
             judge=judge,
             thoroughness=Thoroughness(
-                lines_max=100, downloads_max=3, again_after=MOMENT, empty_after=self.empty_after
+                lines_max=100, downloads_max=3, again_after=MOMENT, emptiness=emptiness
             ),
             on_settled=lambda: None,
             closed_for=self.closed_for,
@@ -138,7 +139,7 @@ class Road:
             providers=providers,
             spool_directory=self.spool,
             judge=judge,
-            emptiness=Emptiness(looks=3, after=self.empty_after),
+            emptiness=emptiness,
             shortest=MOMENT,
             longest=MOMENT,
             on_settled=lambda: None,
