@@ -12,7 +12,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,6 +27,10 @@ from dev.processes import Process, ProcessDiedError, poll_until
 _START_S: Final = 30.0
 _CRASH_S: Final = 10.0
 _REDIS_MAJOR_MIN: Final = 7
+#: Below those that systems give to outgoing connections, one of which could have it before its server does.
+_PORTS: Final = range(10_000, 32_000)
+#: Each process begins elsewhere, so that two that look for one at the same moment do not find the same.
+_given: Final = count(os.getpid() * 997)
 
 
 class NoServerError(RuntimeError):
@@ -32,11 +38,13 @@ class NoServerError(RuntimeError):
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody has now. This process gives it out once, until it has given all."""
+    for _ in _PORTS:
+        port = _PORTS[next(_given) % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {_PORTS.start} to {_PORTS.stop - 1} is free on 127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)

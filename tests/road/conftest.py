@@ -2,7 +2,7 @@
 
 import json
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ from tests.notify.hooks import NEW
 from tests.notify.receivers import Inbox, receiving
 from tests.road import frameworks
 from tests.road.callers import STEPS, Caller
-from tests.road.matrix.asking import Cell
-from tests.road.verdicts import table
 
 #: Hours in tenths of seconds, and looks at everything every half second.
 HASTE = {
@@ -44,10 +42,6 @@ PROCESSES = [
     "notifier",
     "beat",
 ]
-
-
-#: What came of every cell of the matrix, for the end of the run.
-MATRIX: pytest.StashKey[Mapping[Cell, str]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -112,14 +106,3 @@ def lines(stack: Stack) -> list[dict[str, Any]]:
         found += page
         if len(page) < _PAGE:
             return found
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the matrix, where it was run."""
-    verdicts = config.stash.get(MATRIX, None)
-    if verdicts is not None:
-        terminalreporter.section("every canvas shape, as its caller saw it")
-        for line in table(verdicts):
-            terminalreporter.write_line(line)
