@@ -32,10 +32,12 @@ class Reply:
     length: int | None = -1
 
 
+@dataclass(frozen=True)
 class Drop:
     """Close the connection without a word, after the request was read."""
 
 
+@dataclass(frozen=True)
 class Reset:
     """Reset the connection, after the request was read."""
 

@@ -8,6 +8,7 @@ from tests.crash.edges.net import Net, summary
 from tests.crash.edges.world import Grounds
 from tests.support import sections
 
+
 @pytest.fixture(scope="package")
 def net(
     postgres_url: str,
