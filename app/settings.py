@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -210,6 +211,24 @@ class Settings(BaseSettings):
     home_queue: str = "celery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["logfmt", "json"] = "logfmt"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_only(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss"}:
+            msg = (
+                "the service needs a Redis: redis://[user:password@]host:port/database, or rediss:// for TLS. "
+                "It asks no Sentinel: name a host that leads to whoever is the primary"
+            )
+            raise ValueError(msg)
+        if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):
+            msg = (
+                "rediss:// must say how the certificate is verified, as Celery wants it: "
+                "?ssl_cert_reqs=required, and &ssl_ca_certs=file where the machine does not know who signed it"
+            )
+            raise ValueError(msg)
+        return url
 
     @field_validator("database_url")
     @classmethod

@@ -10,6 +10,9 @@ from app.settings import Settings
     ("values", "text"),
     [
         ({"database_url": "sqlite://"}, "the ledger needs PostgreSQL"),
+        ({"redis_url": "sentinel://redis:26379/0"}, "the service needs a Redis"),
+        ({"redis_url": "redis.example:6379"}, "the service needs a Redis"),
+        ({"redis_url": "rediss://redis.example:6379/0"}, r"\?ssl_cert_reqs=required"),
         ({"send_ttl_s": 245}, "UNHURRIED_SEND_TTL_S must exceed 245 s"),
         ({"completion_lease_s": 20}, "UNHURRIED_COMPLETION_LEASE_S must exceed 20 s"),
         ({"linger_s": -1}, "greater than or equal to 0"),
