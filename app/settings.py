@@ -233,10 +233,11 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres_only(cls, url: str) -> str:
-        if not url.startswith(("postgresql://", "postgresql+psycopg://")):
+        scheme, _, rest = url.partition("://")
+        if scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
             msg = "the ledger needs PostgreSQL: postgresql+psycopg://user@host/database"
             raise ValueError(msg)
-        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+        return f"postgresql+psycopg://{rest}"
 
     @field_validator("storage")
     @classmethod

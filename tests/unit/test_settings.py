@@ -27,11 +27,12 @@ def test_a_setting_that_cannot_work_is_refused(values: dict[str, object], text: 
         Settings.model_validate(values)
 
 
-def test_the_environment_is_read_by_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_environment_is_read_by_prefix(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     """
-    UNHURRIED_<NAME> sets a field; a plain postgresql URL gets its driver.
+    UNHURRIED_<NAME> sets a field; a URL of PostgreSQL, as hosts spell it, gets its driver.
     """
-    monkeypatch.setenv("UNHURRIED_DATABASE_URL", "postgresql://db/ours")
+    monkeypatch.setenv("UNHURRIED_DATABASE_URL", f"{scheme}://db/ours")
     monkeypatch.setenv("UNHURRIED_LINGER_S", "7")
 
     found = Settings()
