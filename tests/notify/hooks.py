@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from app.ledger import admission, moves, packs
+from app.ledger import admission, moves, packs, reopening
 from app.ledger import engine as ledger
 from app.ledger.arrivals import Admission, NotificationDraft
 from app.ledger.notifications import id_of_task
@@ -20,6 +20,7 @@ from app.policy.lifecycle import Fail, JobState, Move, Succeed
 from app.policy.webhooks import event_id
 from app.receivers import Receiver
 from tests.notify.receivers import Got, Inbox
+from tests.support.answering import answer
 from tests.support.factories import a_message, a_pack, an_admission, an_answer
 from unhurried.signing import Event, unwrap
 
@@ -61,11 +62,21 @@ def end_a_job(engine: Engine, *, answered: bool = True, state: JobState = JobSta
     return one.decision.id
 
 
+def end_again(engine: Engine, job_id: UUID) -> None:
+    """A person has a job tried again that had failed and was told of, and it is answered."""
+    with engine.begin() as connection:
+        now = ledger.now(connection)
+        told = text("UPDATE ticket SET state = 'completed', completed_at = :at")
+        connection.execute(told, {"at": now})
+        assert reopening.reopen(connection, {job_id: 1}, decided_at=now, due_at=None, at=now) == 1
+    answer(engine, [job_id])
+
+
 def _move(job_id: UUID, state: JobState, *, answered: bool) -> Move:
     if answered:
-        answer = an_answer("the secret answer")
+        found = an_answer("the secret answer")
         return Succeed(
-            job_id=job_id, attempt=1, answer=answer, cost_nano_usd=1, sync_cost_nano_usd=2
+            job_id=job_id, attempt=1, answer=found, cost_nano_usd=1, sync_cost_nano_usd=2
         )
     return Fail(
         job_id=job_id,

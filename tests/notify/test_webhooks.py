@@ -26,6 +26,7 @@ from tests.notify.hooks import (
     days_pass,
     deliver,
     end_a_job,
+    end_again,
     id_of,
     let_time_pass,
     pauses,
@@ -301,6 +302,19 @@ def test_a_sender_that_was_killed_is_followed_by_another(engine: Engine, databas
         assert deliver(sender) == 1
     assert [got.id for got in inbox.got] == [id_of(found)] * 2
     assert (row(engine, found).state, row(engine, found).attempts) == ("done", 2)
+
+
+def test_a_job_that_was_tried_again_is_told_of_again(engine: Engine) -> None:
+    """A receiver that heard of the failure hears of the answer, as an event of its own."""
+    with receiving() as inbox:
+        sender = a_sender(engine, {"crm": inbox})
+        job = end_a_job(engine, answered=False)
+        deliver(sender)
+        end_again(engine, job)
+        deliver(sender)
+    failed, completed = map(verified, inbox.got)
+    assert (failed.type, completed.type) == ("job.failed", "job.completed")
+    assert failed.id != completed.id
 
 
 def test_senders_side_by_side_send_each_webhook_once(engine: Engine) -> None:
