@@ -103,7 +103,7 @@ class Webhooks:
             due = found.due
             output = None
             if receiver.include_output and due.job_id is not None:
-                output = webhooks.output(connection, due.job_id)
+                output = webhooks.output(connection, due.job_id, bytes_max=policy.BODY_BYTES_MAX)
             body = policy.body(due.payload, occurred_at=due.created_at, output=output)
             webhooks.set_body(connection, due.id, body)
             return DueWebhook(due=due, body=body), now

@@ -46,7 +46,13 @@ def ask(engine: Engine, *args: Any, task_id: str = "hook-1", receiver: str = "cr
     return wanted.id
 
 
-def end_a_job(engine: Engine, *, answered: bool = True, state: JobState = JobState.FAILED) -> UUID:
+def end_a_job(
+    engine: Engine,
+    *,
+    answered: bool = True,
+    state: JobState = JobState.FAILED,
+    output: str = "the secret answer",
+) -> UUID:
     """A job with `notify=webhook.to("crm")` that has ended; its id."""
     wish: dict[str, Any] = {
         "notify": [{"kind": "webhook", "receiver": "crm"}],
@@ -58,7 +64,8 @@ def end_a_job(engine: Engine, *, answered: bool = True, state: JobState = JobSta
         assert isinstance(one.decision, JobDraft)
         (plan,) = a_pack(packs.candidates(connection, at=now), now=now)
         assert packs.make(connection, plan, at=now)
-        assert moves.apply(connection, [_move(one.decision.id, state, answered=answered)], at=now)
+        move = _move(one.decision.id, state, output=output if answered else None)
+        assert moves.apply(connection, [move], at=now)
     return one.decision.id
 
 
@@ -72,9 +79,9 @@ def end_again(engine: Engine, job_id: UUID) -> None:
     answer(engine, [job_id])
 
 
-def _move(job_id: UUID, state: JobState, *, answered: bool) -> Move:
-    if answered:
-        found = an_answer("the secret answer")
+def _move(job_id: UUID, state: JobState, *, output: str | None) -> Move:
+    if output is not None:
+        found = an_answer(output)
         return Succeed(
             job_id=job_id, attempt=1, answer=found, cost_nano_usd=1, sync_cost_nano_usd=2
         )

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,21 @@ def test_an_answer_goes_along_only_where_it_is_wanted(engine: Engine, *, wanted:
         deliver(a_sender(engine, {"crm": inbox}, include_output=wanted))
     data = verified(inbox.got[0]).data
     assert data.get("output") == ("the secret answer" if wanted else None)
+
+
+def test_an_answer_that_fits_into_no_body_is_not_fetched(engine: Engine) -> None:
+    """The vectors of one call are many megabytes: the notifier does not hold them to leave them out."""
+    end_a_job(engine, output="x" * 8_000_000)
+    with receiving() as inbox:
+        sender = a_sender(engine, {"crm": inbox}, include_output=True)
+        tracemalloc.start()
+        try:
+            assert deliver(sender) == 1
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert "output" not in verified(inbox.got[0]).data
+    assert peak_bytes < 4_000_000
 
 
 def test_a_receiver_is_told_only_what_it_takes(engine: Engine) -> None:
