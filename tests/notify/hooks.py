@@ -102,6 +102,7 @@ def a_sender(
     *,
     attempts_max: int = 10,
     poster: Poster | None = None,
+    turn_s: float = 60,
     **settings: Any,
 ) -> Webhooks:
     """A process's sender, without jitter. An inbox's name is its receiver's."""
@@ -110,6 +111,7 @@ def a_sender(
         poster=poster or Poster(hosts_allowed=frozenset({"127.0.0.1"})),
         receivers={name: a_receiver(inbox, **settings) for name, inbox in inboxes.items()},
         attempts_max=attempts_max,
+        turn_s=turn_s,
         chance=lambda: 0.5,
     )
 

@@ -301,6 +301,18 @@ def test_a_receiver_that_hangs_holds_up_no_other(engine: Engine) -> None:
     assert len(slow.got) == 1
 
 
+def test_a_receiver_that_is_slow_gets_a_turn(engine: Engine) -> None:
+    """It leaves its thread to others when that is over, and gets the rest at the next ones."""
+    for number in range(6):
+        ask(engine, DONE, task_id=f"hook-{number}")
+    with receiving(Answer(late_s=0.2)) as inbox:
+        sender = a_sender(engine, {"crm": inbox}, turn_s=0.3)
+        turns = [deliver(sender) for _ in range(6)]
+    assert 0 < turns[0] < 6
+    assert sum(turns) == 6
+    assert len({got.id for got in inbox.got}) == len(inbox.got) == 6
+
+
 def test_a_sender_that_was_killed_is_followed_by_another(engine: Engine, database_url: str) -> None:
     """Killed while the receiver had it: when the lease is over it is sent again, under its id."""
     found = ask(engine, DONE)
