@@ -200,10 +200,13 @@ def delivered(connection: Connection, due: Due, *, at: datetime) -> None:
     _end(connection, due, "done", {"schema": 1, "notification_id": str(due.id)}, at=at)
 
 
-def dead(connection: Connection, due: Due, *, at: datetime, reason: str) -> None:
-    """Give up: the receiver refused it for good, or every attempt failed."""
+def dead(connection: Connection, due: Due, *, at: datetime, reason: str) -> bool:
+    """Give up: the receiver refused it for good, or every attempt failed.
+
+    False where somebody else took it over, whom the receiver may say yes to.
+    """
     error = {"code": "notification_failed", "message": reason, "retryable": False}
-    _end(connection, due, "dead", {"error": error}, at=at, reason=reason)
+    return _end(connection, due, "dead", {"error": error}, at=at, reason=reason)
 
 
 def unknown(connection: Connection, due: Due, *, at: datetime, reason: str) -> None:
@@ -254,19 +257,22 @@ def _end(
     at: datetime,
     reason: str | None = None,
     sent: bool = True,
-) -> None:
+) -> bool:
     moved = connection.execute(
         text("""
             UPDATE notification
             SET state = :state, last_error = :reason,
                 -- Sent again in vain, it has been there all the same.
                 sent_at = CASE WHEN :sent THEN CAST(:at AS timestamptz) ELSE sent_at END
+            -- What was delivered is, whoever did it; a no is only the last claim's to say.
             WHERE id = :id AND state IN ('new', 'sending')
+              AND (:state <> 'dead' OR attempts = :attempts)
         """),
         {
             "id": due.id,
             "state": state,
             "reason": reason,
+            "attempts": due.attempts,
             "at": at,
             "sent": sent and state == "done",
         },
@@ -279,3 +285,4 @@ def _end(
             """),
             {"id": due.ticket_id, "at": at, "end": json.dumps(end).encode()},
         )
+    return bool(moved)

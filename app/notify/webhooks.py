@@ -145,8 +145,8 @@ class Webhooks:
                     pick_ups.taken_by_webhook(connection, name, due, at=now)
                     event, ended = "webhook_sent", True
                 case NotTaken() if reply.permanent or due.tries >= self._attempts_max:
-                    notifications.dead(connection, due, at=now, reason=reply.reason)
-                    event, ended = "webhook_dead", True
+                    ended = notifications.dead(connection, due, at=now, reason=reply.reason)
+                    event = "webhook_dead" if ended else "webhook_later"
                 case NotTaken():
                     next_at = self._next_try(due.tries, reply, now)
                     notifications.again(connection, due, next_at=next_at, reason=reply.reason)

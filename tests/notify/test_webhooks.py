@@ -332,6 +332,21 @@ def test_a_sender_that_was_killed_is_followed_by_another(engine: Engine, databas
     assert (row(engine, found).state, row(engine, found).attempts) == ("done", 2)
 
 
+def test_a_sender_that_overslept_its_last_try_ends_nothing(engine: Engine) -> None:
+    """Somebody else has it by then: that the first one was refused does not make a delivered webhook dead."""
+    found = ask(engine, DONE)
+    first, second = Answer(status=404, late_s=1), Answer(late_s=2)
+    with receiving(first, second) as inbox, ThreadPoolExecutor(2) as pool:
+        senders = [a_sender(engine, {"crm": inbox}, attempts_max=1) for _ in range(2)]
+        slept = pool.submit(deliver, senders[0])
+        wait_until(lambda: len(inbox.got) == 1, within_s=10, what="the first try")
+        let_time_pass(engine)
+        assert pool.submit(deliver, senders[1]).result(20) == 1
+        assert slept.result(20) == 0
+    assert row(engine, found).state == "done"
+    assert "error" not in end(engine, found)
+
+
 def test_a_job_that_was_tried_again_is_told_of_again(engine: Engine) -> None:
     """A receiver that heard of the failure hears of the answer, as an event of its own."""
     with receiving() as inbox:
