@@ -44,7 +44,8 @@ class Due:
 def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> None:
     """Stage what the ready tickets of these jobs asked for with `notify=`. May be repeated.
 
-    Nothing for those that were let go: their callers want to hear no more.
+    A job that a person had tried again is told of once more: under the id that it had, a receiver would
+    take its answer for a repetition. Nothing for those that were let go: their callers want to hear no more.
     """
     if not job_ids:
         return
@@ -54,14 +55,20 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
                    job.id AS job_id,
                    job.key, job.tier, job.state, job.error_code, job.error_retryable, job.workload,
                    job.subject, job.as_of, job.produced_at, job.effective_until,
-                   job.content_pruned_at
+                   job.content_pruned_at,
+                   (SELECT count(*) FROM event
+                    WHERE event.job_id = job.id AND event.kind = 'reopened') AS reopened
             FROM ticket JOIN job ON job.id = ticket.job_id
             WHERE ticket.job_id = ANY(CAST(:ids AS uuid[])) AND ticket.notify IS NOT NULL
               AND ticket.state = 'ready' AND ticket."end" IS NULL
         """),
         {"ids": list(job_ids)},
     )
-    staged = [one for row in rows for one in _staged(row, _about(row), job_id=row.job_id, at=at)]
+    staged = [
+        one
+        for row in rows
+        for one in _staged(row, _about(row), job_id=row.job_id, reopened=row.reopened, at=at)
+    ]
     _insert(connection, staged)
 
 
@@ -73,16 +80,16 @@ def stage_run(
     `ticket` has an id, a tenant, headers and what is to be told.
     """
     if ticket.notify is not None:
-        _insert(connection, list(_staged(ticket, about, job_id=None, at=at)))
+        _insert(connection, list(_staged(ticket, about, job_id=None, reopened=0, at=at)))
 
 
 def _staged(
-    ticket: Any, about: Mapping[str, Any], *, job_id: UUID | None, at: datetime
+    ticket: Any, about: Mapping[str, Any], *, job_id: UUID | None, reopened: int, at: datetime
 ) -> Iterator[dict[str, Any]]:
     trace = tracing.carried(json.loads(bytes(ticket.headers)))
     for index, notice in enumerate(json.loads(bytes(ticket.notify))):
         yield {
-            "id": _id_of_notice(ticket.id, index),
+            "id": _id_of_notice(ticket.id, index, reopened),
             "tenant": ticket.tenant,
             "kind": notice["kind"],
             "receiver": notice.get("receiver"),
@@ -130,14 +137,18 @@ def _about(row: Any) -> dict[str, Any]:
     }
 
 
-def ids_of_notices(ticket_id: int, notify: bytes | None) -> list[UUID]:
-    """The ids of what a ticket asked for with `notify=`, staged or not."""
+def ids_of_notices(ticket_id: int, notify: bytes | None, *, reopened: int = 0) -> list[UUID]:
+    """The ids of what a ticket asked for with `notify=`, staged or not.
+
+    Of its job's end after it was tried again `reopened` times by a person.
+    """
     count = len(json.loads(bytes(notify))) if notify is not None else 0
-    return [_id_of_notice(ticket_id, index) for index in range(count)]
+    return [_id_of_notice(ticket_id, index, reopened) for index in range(count)]
 
 
-def _id_of_notice(ticket_id: int, index: int) -> UUID:
-    return uuid5(_NAMESPACE, f"{ticket_id}:{index}")
+def _id_of_notice(ticket_id: int, index: int, reopened: int) -> UUID:
+    again = f":{reopened}" if reopened else ""
+    return uuid5(_NAMESPACE, f"{ticket_id}:{index}{again}")
 
 
 def id_of_task(task_id: str, context_digest: bytes) -> UUID:
@@ -189,10 +200,13 @@ def delivered(connection: Connection, due: Due, *, at: datetime) -> None:
     _end(connection, due, "done", {"schema": 1, "notification_id": str(due.id)}, at=at)
 
 
-def dead(connection: Connection, due: Due, *, at: datetime, reason: str) -> None:
-    """Give up: the receiver refused it for good, or every attempt failed."""
+def dead(connection: Connection, due: Due, *, at: datetime, reason: str) -> bool:
+    """Give up: the receiver refused it for good, or every attempt failed.
+
+    False where somebody else took it over, whom the receiver may say yes to.
+    """
     error = {"code": "notification_failed", "message": reason, "retryable": False}
-    _end(connection, due, "dead", {"error": error}, at=at, reason=reason)
+    return _end(connection, due, "dead", {"error": error}, at=at, reason=reason)
 
 
 def unknown(connection: Connection, due: Due, *, at: datetime, reason: str) -> None:
@@ -243,19 +257,22 @@ def _end(
     at: datetime,
     reason: str | None = None,
     sent: bool = True,
-) -> None:
+) -> bool:
     moved = connection.execute(
         text("""
             UPDATE notification
             SET state = :state, last_error = :reason,
                 -- Sent again in vain, it has been there all the same.
                 sent_at = CASE WHEN :sent THEN CAST(:at AS timestamptz) ELSE sent_at END
+            -- What was delivered is, whoever did it; a no is only the last claim's to say.
             WHERE id = :id AND state IN ('new', 'sending')
+              AND (:state <> 'dead' OR attempts = :attempts)
         """),
         {
             "id": due.id,
             "state": state,
             "reason": reason,
+            "attempts": due.attempts,
             "at": at,
             "sent": sent and state == "done",
         },
@@ -268,3 +285,4 @@ def _end(
             """),
             {"id": due.ticket_id, "at": at, "end": json.dumps(end).encode()},
         )
+    return bool(moved)

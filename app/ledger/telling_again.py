@@ -5,7 +5,7 @@ Under one request each goes once, however often it is repeated; no ticket's stat
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -82,6 +82,8 @@ def page(
             SELECT {tickets.COLUMNS}, ticket.job_id, ticket.context_digest, ticket.notify, ticket.state,
                    ticket.again_due_at IS NOT NULL AS is_waiting, ticket.again_request,
                    job.state AS job_state,
+                   (SELECT count(*) FROM event
+                    WHERE event.job_id = job.id AND event.kind = 'reopened') AS reopened,
                    ticket.content_pruned_at IS NOT NULL
                      OR job.content_pruned_at IS NOT NULL AS is_pruned
             FROM ticket LEFT JOIN job ON job.id = ticket.job_id
@@ -117,10 +119,10 @@ def _notices(
     following: dict[str, list[int]] = defaultdict(list)
     for row, one in zip(rows, read, strict=True):
         asked[id_of_task(row.ticket_task_id, bytes(row.context_digest))].append(row.ticket_id)
-        for notice_id in ids_of_notices(row.ticket_id, row.notify):
-            asked[notice_id].append(row.ticket_id)
         for task_id in one.notices:
             following[task_id].append(row.ticket_id)
+    for notice_id, ticket_id in _of_last_ends(connection, rows):
+        asked[notice_id].append(ticket_id)
     found = connection.execute(
         text("SELECT task_id, context_digest FROM ticket WHERE task_id = ANY(:ids)"),
         {"ids": list(following)},
@@ -149,6 +151,30 @@ def _notices(
         for ticket_id in asked[row.id]:
             of[ticket_id].append(notice)
     return of
+
+
+def _of_last_ends(connection: Connection, rows: Sequence[Any]) -> Iterator[tuple[UUID, int]]:
+    """What these tickets asked for with `notify=` and was staged, with the ticket's id.
+
+    Of a job that was tried again what tells of its last end: who hears of the first one after it would
+    believe that it had failed.
+    """
+    ends = {
+        notice_id: (row.ticket_id, end)
+        for row in rows
+        for end in range(row.reopened + 1)
+        for notice_id in ids_of_notices(row.ticket_id, row.notify, reopened=end)
+    }
+    staged = connection.execute(
+        text("SELECT id FROM notification WHERE id = ANY(CAST(:ids AS uuid[]))"),
+        {"ids": list(ends)},
+    )
+    # The last end of a ticket comes last.
+    told = sorted((*ends[notice_id], notice_id) for notice_id in staged.scalars())
+    last = {ticket_id: end for ticket_id, end, _ in told}
+    for ticket_id, end, notice_id in told:
+        if end == last[ticket_id]:
+            yield notice_id, ticket_id
 
 
 def stage(

@@ -74,10 +74,14 @@ def set_body(connection: Connection, notification_id: UUID, body: bytes) -> None
     )
 
 
-def output(connection: Connection, job_id: UUID) -> str | None:
-    """A job's answer as text, for a receiver that wants it."""
+def output(connection: Connection, job_id: UUID, *, bytes_max: int) -> str | None:
+    """A job's answer as text, for a receiver that wants it; None for one of more than `bytes_max`.
+
+    That stays in the ledger: the vectors of one call are 50 MB, and every receiver's thread would hold them.
+    """
     found = connection.execute(
-        text("SELECT output FROM job WHERE id = :id"), {"id": job_id}
+        text("SELECT output FROM job WHERE id = :id AND octet_length(output) <= :bytes_max"),
+        {"id": job_id, "bytes_max": bytes_max},
     ).scalar_one_or_none()
     return None if found is None else bytes(found).decode()
 

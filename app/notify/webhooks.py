@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -20,6 +21,9 @@ from unhurried.signing import sign
 
 #: Of one receiver in one run; the rest waits for the next.
 _WEBHOOKS_MAX: Final = 1000
+#: After which a receiver's turn is over: one that takes 20 s over each would hold its thread for hours, and
+#: sixteen of them every thread, those for mails included. Whoever comes next asks for a turn of its own.
+_TURN_S: Final = 60.0
 #: Longer than one post may take, a slow look-up of the receiver's name included.
 _LEASE: Final = timedelta(minutes=2)
 
@@ -38,6 +42,7 @@ class Webhooks:
         poster: Poster,
         receivers: Mapping[str, Receiver],
         attempts_max: int,
+        turn_s: float = _TURN_S,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._engine = engine
@@ -45,6 +50,7 @@ class Webhooks:
         self._receivers = dict(receivers)
         self._busy = {name: threading.Lock() for name in receivers}
         self._attempts_max = attempts_max
+        self._turn_s = turn_s
         self._chance = chance
         self._told: set[str] = set()
 
@@ -65,7 +71,8 @@ class Webhooks:
         """Send what is due to one receiver; how many ended, one way or another.
 
         0 where another thread is sending to it. A receiver in trouble ends the run, and is left alone
-        for a while: what has not been tried keeps its attempts.
+        for a while: what has not been tried keeps its attempts. A slow one gets a minute, and the rest
+        at its next turn.
         """
         busy = self._busy.get(name)
         if busy is None or not busy.acquire(blocking=False):
@@ -77,6 +84,7 @@ class Webhooks:
 
     def _deliver(self, name: str, receiver: Receiver) -> int:
         ended = 0
+        until = time.monotonic() + self._turn_s
         for _ in range(_WEBHOOKS_MAX):
             claimed = self._claim(name, receiver)
             if claimed is None:
@@ -87,7 +95,7 @@ class Webhooks:
                 continue
             reply = self._post(found, receiver, now)
             ended += self._record(name, found, reply)
-            if isinstance(reply, NotTaken) and reply.troubled:
+            if (isinstance(reply, NotTaken) and reply.troubled) or time.monotonic() >= until:
                 break
         return ended
 
@@ -103,7 +111,7 @@ class Webhooks:
             due = found.due
             output = None
             if receiver.include_output and due.job_id is not None:
-                output = webhooks.output(connection, due.job_id)
+                output = webhooks.output(connection, due.job_id, bytes_max=policy.BODY_BYTES_MAX)
             body = policy.body(due.payload, occurred_at=due.created_at, output=output)
             webhooks.set_body(connection, due.id, body)
             return DueWebhook(due=due, body=body), now
@@ -137,8 +145,8 @@ class Webhooks:
                     pick_ups.taken_by_webhook(connection, name, due, at=now)
                     event, ended = "webhook_sent", True
                 case NotTaken() if reply.permanent or due.tries >= self._attempts_max:
-                    notifications.dead(connection, due, at=now, reason=reply.reason)
-                    event, ended = "webhook_dead", True
+                    ended = notifications.dead(connection, due, at=now, reason=reply.reason)
+                    event = "webhook_dead" if ended else "webhook_later"
                 case NotTaken():
                     next_at = self._next_try(due.tries, reply, now)
                     notifications.again(connection, due, next_at=next_at, reason=reply.reason)

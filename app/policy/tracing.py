@@ -20,8 +20,9 @@ from app.policy.lifecycle import JobState
 _PARENT: Final = "traceparent"
 _STATE: Final = "tracestate"
 _PARENT_FORM: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
-#: Printable ASCII; it goes into an HTTP header. The specification asks for 512 characters at least.
-_STATE_FORM: Final = re.compile(r"[\x20-\x7e]{1,512}")
+#: Printable ASCII, with no space at its ends: it goes into an HTTP header, and with one there no request
+#: would be sent. The specification asks for 512 characters at least.
+_STATE_FORM: Final = re.compile(r"(?! )[\x20-\x7e]{1,512}(?<! )")
 _NOTHING: Final = re.compile("0+")
 
 

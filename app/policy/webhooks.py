@@ -9,8 +9,8 @@ from uuid import UUID
 from app.policy import about
 from unhurried.contract import EventType, WebhookNotice
 
-#: Standard Webhooks asks for less than 20 kB.
-_BODY_BYTES_MAX: Final = 20_000
+#: Standard Webhooks asks for less than 20 kB. No text is shorter as JSON: a longer answer fits into no body.
+BODY_BYTES_MAX: Final = 20_000
 _TYPES: Final[dict[str, EventType]] = {
     "succeeded": EventType.JOB_COMPLETED,
     "failed": EventType.JOB_FAILED,
@@ -93,7 +93,7 @@ def body(payload: Mapping[str, Any], *, occurred_at: datetime, output: str | Non
     if output is None:
         return thin
     whole = _encode(kind, occurred_at, data | {"output": output})
-    return whole if len(whole) < _BODY_BYTES_MAX else thin
+    return whole if len(whole) < BODY_BYTES_MAX else thin
 
 
 def _job(said: Mapping[str, Any]) -> dict[str, Any]:

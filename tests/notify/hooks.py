@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from app.ledger import admission, moves, packs
+from app.ledger import admission, moves, packs, reopening
 from app.ledger import engine as ledger
 from app.ledger.arrivals import Admission, NotificationDraft
 from app.ledger.notifications import id_of_task
@@ -20,6 +20,7 @@ from app.policy.lifecycle import Fail, JobState, Move, Succeed
 from app.policy.webhooks import event_id
 from app.receivers import Receiver
 from tests.notify.receivers import Got, Inbox
+from tests.support.answering import answer
 from tests.support.factories import a_message, a_pack, an_admission, an_answer
 from unhurried.signing import Event, unwrap
 
@@ -45,7 +46,13 @@ def ask(engine: Engine, *args: Any, task_id: str = "hook-1", receiver: str = "cr
     return wanted.id
 
 
-def end_a_job(engine: Engine, *, answered: bool = True, state: JobState = JobState.FAILED) -> UUID:
+def end_a_job(
+    engine: Engine,
+    *,
+    answered: bool = True,
+    state: JobState = JobState.FAILED,
+    output: str = "the secret answer",
+) -> UUID:
     """A job with `notify=webhook.to("crm")` that has ended; its id."""
     wish: dict[str, Any] = {
         "notify": [{"kind": "webhook", "receiver": "crm"}],
@@ -57,15 +64,26 @@ def end_a_job(engine: Engine, *, answered: bool = True, state: JobState = JobSta
         assert isinstance(one.decision, JobDraft)
         (plan,) = a_pack(packs.candidates(connection, at=now), now=now)
         assert packs.make(connection, plan, at=now)
-        assert moves.apply(connection, [_move(one.decision.id, state, answered=answered)], at=now)
+        move = _move(one.decision.id, state, output=output if answered else None)
+        assert moves.apply(connection, [move], at=now)
     return one.decision.id
 
 
-def _move(job_id: UUID, state: JobState, *, answered: bool) -> Move:
-    if answered:
-        answer = an_answer("the secret answer")
+def end_again(engine: Engine, job_id: UUID) -> None:
+    """A person has a job tried again that had failed and was told of, and it is answered."""
+    with engine.begin() as connection:
+        now = ledger.now(connection)
+        told = text("UPDATE ticket SET state = 'completed', completed_at = :at")
+        connection.execute(told, {"at": now})
+        assert reopening.reopen(connection, {job_id: 1}, decided_at=now, due_at=None, at=now) == 1
+    answer(engine, [job_id])
+
+
+def _move(job_id: UUID, state: JobState, *, output: str | None) -> Move:
+    if output is not None:
+        found = an_answer(output)
         return Succeed(
-            job_id=job_id, attempt=1, answer=answer, cost_nano_usd=1, sync_cost_nano_usd=2
+            job_id=job_id, attempt=1, answer=found, cost_nano_usd=1, sync_cost_nano_usd=2
         )
     return Fail(
         job_id=job_id,
@@ -84,6 +102,7 @@ def a_sender(
     *,
     attempts_max: int = 10,
     poster: Poster | None = None,
+    turn_s: float = 60,
     **settings: Any,
 ) -> Webhooks:
     """A process's sender, without jitter. An inbox's name is its receiver's."""
@@ -92,6 +111,7 @@ def a_sender(
         poster=poster or Poster(hosts_allowed=frozenset({"127.0.0.1"})),
         receivers={name: a_receiver(inbox, **settings) for name, inbox in inboxes.items()},
         attempts_max=attempts_max,
+        turn_s=turn_s,
         chance=lambda: 0.5,
     )
 

@@ -22,6 +22,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     lost: bool = False
+    #: Think about it for so long first.
+    late_s: float = 0
     #: Send one byte of a header every so often, and never an end.
     drip_s: float | None = None
 
@@ -103,6 +105,7 @@ def _handler(inbox: Inbox) -> type[BaseHTTPRequestHandler]:
             self._answer(inbox.next())
 
         def _answer(self, answer: Answer) -> None:
+            inbox.over.wait(answer.late_s)
             if answer.lost:
                 self.close_connection = True
                 return

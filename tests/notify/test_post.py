@@ -10,6 +10,7 @@ import pytest
 
 from app.notify.network import PinnedBackend
 from app.notify.post import NotTaken, Poster, Reply, Taken
+from app.policy import tracing
 from dev.servers import free_port
 from tests.notify.receivers import Answer, receiving
 from tests.notify.relay import CERTIFICATE
@@ -17,6 +18,7 @@ from tests.support.waiting import wait_until
 
 LOCAL = frozenset({"127.0.0.1"})
 BODY = b'{"type": "job.completed"}'
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def post(url: str, *, poster: Poster | None = None) -> Reply:
@@ -73,6 +75,16 @@ def test_any_other_status_is_none(status: int, *, permanent: bool, troubled: boo
     assert reply == NotTaken(
         reason=f"HTTP {status}", permanent=permanent, troubled=troubled, retry_after="7"
     )
+
+
+@pytest.mark.parametrize("state", ["a=1", "a=1 ", " a=1", " ", "a=1, b=2"])
+def test_no_state_of_a_callers_trace_keeps_a_webhook_back(state: str) -> None:
+    """Whatever a caller's message carries as one: what no header can hold stays behind, and the webhook goes."""
+    headers = tracing.carried({"traceparent": PARENT, "tracestate": state})
+    with receiving() as inbox:
+        assert Poster(hosts_allowed=LOCAL).post(inbox.url, BODY, headers) == Taken()
+    (got,) = inbox.got
+    assert got.headers["traceparent"] == PARENT
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -12,7 +12,7 @@ from app.ledger.actions import Decision
 from app.policy.subjects import Kind, Subject
 from app.policy.telling_again import Part
 from tests.notify import mails
-from tests.notify.hooks import a_sender, days_pass, deliver, end_a_job, verified
+from tests.notify.hooks import a_sender, days_pass, deliver, end_a_job, end_again, verified
 from tests.notify.receivers import Answer, receiving
 from tests.notify.relay import Relay
 
@@ -87,6 +87,23 @@ def test_a_dead_webhook_gets_all_its_tries_again(engine: Engine) -> None:
         days_pass(engine, sender)
 
     assert ("done", 4, True) == tuple(one(engine))
+
+
+def test_of_a_job_that_was_tried_again_the_last_end_is_told(engine: Engine) -> None:
+    """
+    A receiver that heard of the failure after the answer would believe it.
+    """
+    job = end_a_job(engine, answered=False)
+    with receiving() as inbox:
+        sender = a_sender(engine, {"crm": inbox})
+        deliver(sender)
+        end_again(engine, job)
+        deliver(sender)
+        complete(engine)
+        redeliver(engine, Kind.JOB, job, only={Part.WEBHOOKS})
+        deliver(sender)
+    _, completed, again = inbox.got
+    assert (completed.id, completed.body) == (again.id, again.body)
 
 
 def test_one_on_its_way_is_left(engine: Engine) -> None:

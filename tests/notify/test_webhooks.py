@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.notify.hooks import (
     days_pass,
     deliver,
     end_a_job,
+    end_again,
     id_of,
     let_time_pass,
     pauses,
@@ -115,6 +117,21 @@ def test_an_answer_goes_along_only_where_it_is_wanted(engine: Engine, *, wanted:
         deliver(a_sender(engine, {"crm": inbox}, include_output=wanted))
     data = verified(inbox.got[0]).data
     assert data.get("output") == ("the secret answer" if wanted else None)
+
+
+def test_an_answer_that_fits_into_no_body_is_not_fetched(engine: Engine) -> None:
+    """The vectors of one call are many megabytes: the notifier does not hold them to leave them out."""
+    end_a_job(engine, output="x" * 8_000_000)
+    with receiving() as inbox:
+        sender = a_sender(engine, {"crm": inbox}, include_output=True)
+        tracemalloc.start()
+        try:
+            assert deliver(sender) == 1
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert "output" not in verified(inbox.got[0]).data
+    assert peak_bytes < 4_000_000
 
 
 def test_a_receiver_is_told_only_what_it_takes(engine: Engine) -> None:
@@ -284,6 +301,18 @@ def test_a_receiver_that_hangs_holds_up_no_other(engine: Engine) -> None:
     assert len(slow.got) == 1
 
 
+def test_a_receiver_that_is_slow_gets_a_turn(engine: Engine) -> None:
+    """It leaves its thread to others when that is over, and gets the rest at the next ones."""
+    for number in range(6):
+        ask(engine, DONE, task_id=f"hook-{number}")
+    with receiving(Answer(late_s=0.2)) as inbox:
+        sender = a_sender(engine, {"crm": inbox}, turn_s=0.3)
+        turns = [deliver(sender) for _ in range(6)]
+    assert 0 < turns[0] < 6
+    assert sum(turns) == 6
+    assert len({got.id for got in inbox.got}) == len(inbox.got) == 6
+
+
 def test_a_sender_that_was_killed_is_followed_by_another(engine: Engine, database_url: str) -> None:
     """Killed while the receiver had it: when the lease is over it is sent again, under its id."""
     found = ask(engine, DONE)
@@ -301,6 +330,34 @@ def test_a_sender_that_was_killed_is_followed_by_another(engine: Engine, databas
         assert deliver(sender) == 1
     assert [got.id for got in inbox.got] == [id_of(found)] * 2
     assert (row(engine, found).state, row(engine, found).attempts) == ("done", 2)
+
+
+def test_a_sender_that_overslept_its_last_try_ends_nothing(engine: Engine) -> None:
+    """Somebody else has it by then: that the first one was refused does not make a delivered webhook dead."""
+    found = ask(engine, DONE)
+    first, second = Answer(status=404, late_s=1), Answer(late_s=2)
+    with receiving(first, second) as inbox, ThreadPoolExecutor(2) as pool:
+        senders = [a_sender(engine, {"crm": inbox}, attempts_max=1) for _ in range(2)]
+        slept = pool.submit(deliver, senders[0])
+        wait_until(lambda: len(inbox.got) == 1, within_s=10, what="the first try")
+        let_time_pass(engine)
+        assert pool.submit(deliver, senders[1]).result(20) == 1
+        assert slept.result(20) == 0
+    assert row(engine, found).state == "done"
+    assert "error" not in end(engine, found)
+
+
+def test_a_job_that_was_tried_again_is_told_of_again(engine: Engine) -> None:
+    """A receiver that heard of the failure hears of the answer, as an event of its own."""
+    with receiving() as inbox:
+        sender = a_sender(engine, {"crm": inbox})
+        job = end_a_job(engine, answered=False)
+        deliver(sender)
+        end_again(engine, job)
+        deliver(sender)
+    failed, completed = map(verified, inbox.got)
+    assert (failed.type, completed.type) == ("job.failed", "job.completed")
+    assert failed.id != completed.id
 
 
 def test_senders_side_by_side_send_each_webhook_once(engine: Engine) -> None:

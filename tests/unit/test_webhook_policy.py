@@ -26,6 +26,7 @@ RESULT = {
 }
 ERROR = {"code": "overloaded", "message": "the secret reason", "retryable": True}
 FAILED = {**RESULT, "error": ERROR}
+RUN = {"schema": 1, "run": "run-1", "jobs": 5, "failed": 2}
 
 
 def drafted(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -86,12 +87,16 @@ def test_each_end_of_a_job_has_its_type(code: str, event_type: str, state: str) 
         ({"jobs": 79, "failed": 3}, (79, 76, 3), "partly"),
         ({"jobs": 0, "failed": 0}, (0, 0, 0), "succeeded"),
         ([], (1, 1, 0), "succeeded"),
+        ([{"jobs": 79, "failed": 3}, {"jobs": 10, "failed": 0}], (89, 86, 3), "partly"),
+        ([RESULT, RUN, "own"], (7, 5, 2), "partly"),
+        ([[RESULT, FAILED], [FAILED]], (3, 1, 2), "partly"),
+        ([[1, 2, 3], RESULT], (2, 2, 0), "succeeded"),
     ],
 )
 def test_several_jobs_are_told_of_by_counts(
     upstream: Any, counts: tuple[int, int, int], state: str
 ) -> None:
-    """A chord's parts, or the counts that a caller's own task returned."""
+    """A chord's parts, or the counts that a caller's own task returned; also of parts that are such themselves."""
     found = event(upstream)
     data = found["data"]
     assert found["type"] == "group.completed"
