@@ -26,6 +26,9 @@ _NUMBER: Final = text("""
     )
     UPDATE job SET replay_number = reserved.last - reserved.jobs + settled.place
     FROM settled, reserved WHERE job.id = settled.id
+      -- Looked at once more where another transaction had the row: reopened by it, a job settles later, and a
+      -- number of now would lie below the cursors of then.
+      AND job.replay_number IS NULL AND job.state IN ('succeeded', 'failed', 'expired', 'cancelled')
 """)
 
 
