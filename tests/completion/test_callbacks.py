@@ -1,5 +1,9 @@
 """What a caller's next release must still know by name, while batches are in flight."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,10 +16,24 @@ from tests.completion.conftest import Service
 from unhurried import _cli, messages
 from unhurried.readers import reply_key
 
+#: A prompt that makes a call a large one.
+_LARGE = "x" * 90_000
 
-def ask(number: int) -> Any:
+
+@contextmanager
+def traced_memory() -> Iterator[Callable[[], int]]:
+    """Says how many bytes of Python's were held at once since it began."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def ask(number: int, *, more: str = "") -> Any:
     """One call at the batch tier."""
-    turns = [{"role": "user", "content": f"Note {number}."}]
+    turns = [{"role": "user", "content": f"Note {number}.{more}"}]
     return messages.s(model="claude-haiku-4-5", max_tokens=10, messages=turns, tier="batch")
 
 
@@ -82,6 +100,24 @@ def test_what_a_callers_own_task_is_given_is_no_task(service: Service, name: str
         found = callbacks.run("given")
 
     assert {"shop.mail": 1} == found
+
+
+def test_large_calls_are_looked_at_a_few_at_a_time(service: Service) -> None:
+    """
+    Small ones beside them are named as well; who looks holds less than a tenth of what is waiting.
+    """
+    callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
+    with calling(service.redis_url) as app:
+        ask(0).apply_async(link=app.signature("shop.small"))
+        for number in range(1, 91):
+            ask(number, more=_LARGE).apply_async(link=app.signature("shop.large"))
+        service.pump.run_once()
+    with traced_memory() as peak:
+        found = callbacks.run("large")
+        held = peak()
+
+    assert {"shop.small": 1, "shop.large": 90} == found
+    assert held < 90 * len(_LARGE) // 10
 
 
 def test_an_app_that_is_none_is_exit_code_2(
