@@ -13,7 +13,7 @@ from celery.canvas import chunks, xmap, xstarmap
 from app.completion.callbacks import Callbacks
 from tests.client.apps import calling
 from tests.completion.conftest import Service
-from unhurried import _cli, messages
+from unhurried import messages
 from unhurried.readers import reply_key
 
 #: A prompt that makes a call a large one.
@@ -118,15 +118,3 @@ def test_large_calls_are_looked_at_a_few_at_a_time(service: Service) -> None:
 
     assert {"shop.small": 1, "shop.large": 90} == found
     assert held < 90 * len(_LARGE) // 10
-
-
-def test_an_app_that_is_none_is_exit_code_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """
-    With a word on what is wrong.
-    """
-    monkeypatch.delenv("UNHURRIED_BROKER_URL", raising=False)
-
-    assert 2 == _cli.main(["callbacks", "--in-flight", "-A", "no_such_module"])
-    assert "no Celery app 'no_such_module'" in capsys.readouterr().err
