@@ -241,7 +241,17 @@ def test_a_service_of_before_numbers_beside_this_one(service: Service) -> None:
     assert seen == whole
 
 
-@pytest.mark.parametrize("arguments", [{"after": "x"}, {"tenant": "a b"}, {"consumer": "nobody"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"after": "x"},
+        {"after": 1795882639752515},
+        {"after": "9" * 19},
+        {"after": "9" * 5000},
+        {"tenant": "a b"},
+        {"consumer": "nobody"},
+    ],
+)
 def test_a_replay_that_cannot_be_is_refused_at_once(
     service: Service, arguments: dict[str, Any]
 ) -> None:
