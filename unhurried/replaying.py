@@ -44,6 +44,11 @@ def _pages(
     more = True
     while more:
         page = _ask(app, query)
+        if page.foreign:
+            raise CallError(
+                f"after='{query.after}' is a cursor of another workload or endpoint, and would pass over results: "
+                "keep one for each"
+            )
         fetch = partial(stored.output, app)
         results = [Result.parse(one, fetch=fetch, schema=schema) for one in page.results]
         yield from results

@@ -31,6 +31,27 @@ _NUMBER: Final = text("""
       AND job.replay_number IS NULL AND job.state IN ('succeeded', 'failed', 'expired', 'cancelled')
 """)
 
+# Workload by workload, each a look at the index: numbers have none of their own.
+_ELSEWHERE: Final = text("""
+    WITH RECURSIVE known AS (
+      (SELECT workload FROM job WHERE tenant = :tenant AND replay_number IS NOT NULL
+       ORDER BY workload LIMIT 1)
+      UNION ALL
+      SELECT (
+        SELECT workload FROM job
+        WHERE tenant = :tenant AND replay_number IS NOT NULL AND workload > known.workload
+        ORDER BY workload LIMIT 1
+      ) FROM known WHERE known.workload IS NOT NULL
+    )
+    SELECT EXISTS (
+      SELECT FROM known CROSS JOIN LATERAL (
+        SELECT endpoint FROM job
+        WHERE tenant = :tenant AND workload = known.workload AND replay_number = :number LIMIT 1
+      ) AS found
+      WHERE known.workload <> :workload OR found.endpoint <> :endpoint
+    )
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
@@ -104,3 +125,18 @@ def results(
         for row in rows
     ]
     return found, bool(rows) and rows[0].found > len(rows)
+
+
+def is_elsewhere(
+    connection: Connection, *, tenant: str, workload: str, endpoint: str, number: int
+) -> bool:
+    """Whether a number is known to be of another workload, or endpoint, of the tenant.
+
+    Going on behind it would pass over results: all workloads draw from one row of numbers. One that is nobody's
+    (pruned since, reopened, or forgotten by a ledger that was restored) is as good as any.
+    """
+    found: bool = connection.execute(
+        _ELSEWHERE,
+        {"tenant": tenant, "workload": workload, "endpoint": endpoint, "number": number},
+    ).scalar_one()
+    return found

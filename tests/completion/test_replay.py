@@ -18,7 +18,7 @@ from tests.completion.conftest import Service
 from tests.support import databases
 from tests.support.answering import admit, answer, fail
 from tests.support.factories import an_admission
-from unhurried import messages
+from unhurried import messages, responses
 from unhurried.contract import OUTPUT_INLINE_BYTES_MAX, Endpoint
 from unhurried.errors import CallError, ServiceUnavailable
 from unhurried.readers import REPLAY_RESULTS_MAX, REPLAY_TASK, ReplayQuery
@@ -149,6 +149,28 @@ def test_a_replay_is_of_one_tenant_workload_and_endpoint(service: Service) -> No
         found = list(messages.results("notes"))
 
     assert [str(job_id) for job_id in mine] == [one.job_id for one in found]
+
+
+def test_a_cursor_of_another_workload_or_endpoint_is_refused(service: Service) -> None:
+    """
+    It would pass over what settled before it; one that nobody has is taken.
+    """
+    settle(service, "mine")
+    others = [
+        an_admission("workload", prompt="workload", workload="letters"),
+        an_admission("endpoint", endpoint=Endpoint.RESPONSES, **NOTES),
+    ]
+    answer(service.engine, admit(service.engine, others))
+    with served(service):
+        (mine,) = messages.results("notes")
+        foreign = [*messages.results("letters"), *responses.results("notes")]
+        for one in foreign:
+            with pytest.raises(CallError, match="of another workload or endpoint"):
+                next(messages.results("notes", after=one.cursor))
+        forgotten = list(messages.results("notes", after=str(int(mine.cursor or 0) - 1)))
+
+    assert 2 == len(foreign)
+    assert [mine.cursor] == [one.cursor for one in forgotten]
 
 
 def test_what_is_numbered_late_never_comes_before_what_was_seen(service: Service) -> None:
