@@ -91,12 +91,13 @@ def results(
 ) -> tuple[list[Numbered], bool]:
     """Numbered results of an endpoint beyond a number, in order, and whether there are more.
 
-    At most `limit`, whose outputs are within `bytes_max` but for the last one.
+    At most `limit`, whose outputs and calls of tools are within `bytes_max` but for the last one.
     """
     rows = connection.execute(
         text(f"""
             WITH next AS (
-              SELECT replay_number, id, octet_length(output) AS bytes FROM job
+              SELECT replay_number, id, coalesce(octet_length(output), 0)
+                       + coalesce(octet_length(tool_calls), 0) AS bytes FROM job
               WHERE tenant = :tenant AND workload = :workload AND endpoint = :endpoint
                 AND replay_number > :after
               ORDER BY replay_number LIMIT :limit + 1

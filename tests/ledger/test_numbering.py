@@ -1,4 +1,4 @@
-"""A result's place in a replay, given while its job is moved by somebody else."""
+"""A result's place in a replay, given while its job is moved by somebody else, and the page that it is on."""
 
 import threading
 from uuid import UUID
@@ -65,3 +65,18 @@ def test_a_job_that_is_reopened_while_it_is_numbered_has_no_place_before_it_sett
 
     assert [other] == [job for _, job in first]
     assert [*first, (whole[-1][0], again)] == whole
+
+
+def test_calls_of_tools_fill_a_page_as_outputs_do(engine: Engine) -> None:
+    """
+    A page ends with the result that goes beyond its bytes, though nothing was said beside the calls.
+    """
+    jobs = [admit(engine, [an_admission(one, workload="notes")])[0] for one in "abc"]
+    answer(engine, jobs, output="")
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE job SET tool_calls = convert_to(repeat(' ', 6000) || '[]', 'UTF8')")
+        )
+
+    # Settled at one moment, they stand by their ids.
+    assert sorted(jobs)[:2] == [job for _, job in numbered(engine)]
