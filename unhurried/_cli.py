@@ -17,11 +17,13 @@ from unhurried.presence import elsewhere
 
 _FOUND: Final = 1
 _UNUSABLE: Final = 2
+#: Settings that say where the service is asked, by how their names begin.
+_ADDRESSES: Final = ("broker_url", "result_backend")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0; 1 where `doctor` has findings, or `callbacks` a task that the app does
-    not register; 2 where there is no such app, or nobody answers.
+    not register; 2 where there is no such app, it cannot be imported, or nobody answers.
     """
     parser = argparse.ArgumentParser(prog="unhurried", description=__doc__)
     parser.add_argument("--version", action="version", version=f"unhurried {__version__}")
@@ -47,13 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _callbacks(name: str, *, as_json: bool) -> int:
     """For a caller's CI: a task that was renamed is found before its results are thrown away."""
-    try:
-        caller: Celery = find_app(name)
-        app = bound_app() if is_private() else caller
-        names = in_flight.callbacks(app)
-    except (ImportError, AttributeError) as error:
-        sys.stderr.write(f"no Celery app {name!r} from here: {error}\n")
+    caller = _app(name, with_tasks=True)
+    if caller is None:
         return _UNUSABLE
+    app = _asked_through(caller)
+    for one in findings(app):
+        if one.setting.startswith(_ADDRESSES):
+            sys.stderr.write(f"{name}: {one}\n")
+            return _UNUSABLE
+    try:
+        names = in_flight.callbacks(app)
     except ServiceUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
@@ -63,6 +68,29 @@ def _callbacks(name: str, *, as_json: bool) -> int:
     else:
         sys.stdout.write(_called(names, missing))
     return _FOUND if missing else 0
+
+
+def _app(name: str, *, with_tasks: bool) -> Celery | None:
+    """The caller's app, `with_tasks` all that its workers would register; None, with a word on why, where it
+    cannot be had.
+    """
+    try:
+        found = find_app(name)
+        if not isinstance(found, Celery):
+            raise TypeError(f"it is a {type(found).__name__}")  # noqa: TRY301 - told as the others are
+        if with_tasks:
+            found.loader.import_default_modules()
+            found.finalize()
+    # Whatever a caller's modules raise: Python's own exit code for it is the one of a task that is missing.
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told, and another exit code
+        sys.stderr.write(f"no Celery app {name!r} from here: {type(error).__name__}: {error}\n")
+        return None
+    return found
+
+
+def _asked_through(caller: Celery) -> Celery:
+    """What a call would use: its own connection where UNHURRIED_BROKER_URL names one."""
+    return bound_app() if is_private() else caller
 
 
 def _called(names: dict[str, int], missing: Sequence[str]) -> str:
@@ -76,13 +104,10 @@ def _called(names: dict[str, int], missing: Sequence[str]) -> str:
 
 
 def _doctor(name: str, *, as_json: bool) -> int:
-    try:
-        caller: Celery = find_app(name)
-    except (ImportError, AttributeError) as error:
-        sys.stderr.write(f"no Celery app {name!r} from here: {error}\n")
+    caller = _app(name, with_tasks=False)
+    if caller is None:
         return _UNUSABLE
-    # What a call would use: its own connection where UNHURRIED_BROKER_URL names one.
-    app = bound_app() if is_private() else caller
+    app = _asked_through(caller)
     found = list(findings(app))
     if not any(one.setting == "result_backend" for one in found):
         found += _in_redis(app)

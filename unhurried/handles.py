@@ -205,7 +205,8 @@ class Handle:
         To rebuild what was derived from them: in an order that never changes, each with a `result_id` that
         never changes and a `cursor`. Keep the last cursor and go on `after` it: nothing that settles later
         sorts before it. A page is held at a time. With `consumer` they are recorded as picked up; their age
-        is not looked at. Raises CallError at once; ServiceUnavailable while reading where nobody answers.
+        is not looked at. Raises CallError at once, and while reading for a cursor of another workload or endpoint;
+        ServiceUnavailable while reading where nobody answers.
         """
         return replay(
             bound_app(),

@@ -25,7 +25,5 @@ def callbacks(app: Celery) -> dict[str, int]:
 
 
 def unknown(app: Celery, names: dict[str, int]) -> list[str]:
-    """Those that this code does not register: Celery would throw their messages away."""
-    app.loader.import_default_modules()
-    app.finalize()
+    """Those that this code, whose modules are imported, does not register: Celery would throw their messages away."""
     return sorted(name for name in names if name not in app.tasks)

@@ -15,6 +15,9 @@ TABLE: Final = "CREATE TABLE IF NOT EXISTS unhurried_once (id varchar(128) NOT N
 # Both parts of an id are of a few plain characters: nothing in it could end the literal.
 _INSERT: Final = "INSERT INTO unhurried_once (id) VALUES ('{id}') ON CONFLICT DO NOTHING"
 
+#: Of psycopg and psycopg2: in no transaction.
+_PSYCOPG_IDLE: Final = 0
+
 
 def once(consumer: str, result_id: str | UUID | None, *, connection: Any = None) -> bool:
     """Whether this consumer may act on this result now: True the first time, False ever after.
@@ -28,8 +31,8 @@ def once(consumer: str, result_id: str | UUID | None, *, connection: Any = None)
     With neither, the mark is in Redis and is set before the effect: never repeated, but lost with the
     process that dies in between, and forgotten by a Redis that is emptied.
 
-    Raises CallError for a consumer or an id that is none, and in Django outside of a transaction;
-    ServiceUnavailable where the mark would be in Redis and Redis does not answer.
+    Raises CallError for a consumer or an id that is none, and outside of a transaction: in Django, and over a
+    connection that commits each statement at once; ServiceUnavailable where the mark would be in Redis and Redis does not answer.
     """
     mark = _mark(consumer, result_id)
     if connection is not None:
@@ -60,13 +63,35 @@ def _insert(connection: Any, mark: str) -> bool:
     if hasattr(connection, "connection") and callable(connection.connection):
         connection = connection.connection()  # a SQLAlchemy session's
     if hasattr(connection, "exec_driver_sql"):
+        if not connection.in_transaction():
+            connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins with the first statement
+        # Versions before 1.4.24 do not say it.
+        _require_transaction(getattr(connection.connection, "driver_connection", None))
         return bool(connection.exec_driver_sql(statement).rowcount)
+    _require_transaction(getattr(connection, "connection", connection))
     cursor = connection.cursor()
     try:
         cursor.execute(statement)
         return bool(cursor.rowcount)
     finally:
         cursor.close()
+
+
+def _require_transaction(driver: Any) -> None:
+    """Refuse a connection in autocommit mode, unless its user has begun a transaction on it."""
+    # -1 is sqlite3's own word for "as isolation_level says"; Python 3.11 has nothing else.
+    autocommit = getattr(driver, "autocommit", -1)
+    if hasattr(driver, "in_transaction"):
+        autocommit = driver.isolation_level is None if autocommit == -1 else autocommit
+        is_idle = not driver.in_transaction
+    else:
+        status = getattr(getattr(driver, "info", None), "transaction_status", None)
+        is_idle = status == _PSYCOPG_IDLE
+    if autocommit is True and is_idle:
+        raise CallError(
+            "once() marks in your own transaction, and this connection commits each statement at once: an "
+            "effect that fails would never be tried again. Begin a transaction, and act inside of it"
+        )
 
 
 def _django_is_ready() -> bool:

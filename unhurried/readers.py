@@ -92,6 +92,8 @@ class ReplayPage(BaseModel):
     results: tuple[dict[str, Any], ...]
     #: Whether there are more beyond the last one now.
     more: bool
+    #: Whether `after` is the place of another workload's result, or of another endpoint's: then some are passed over.
+    foreign: bool = False
 
 
 def latest_key(*, tenant: str, workload: str, subject: str | None) -> str:

@@ -1,5 +1,6 @@
 """Every settled result of a workload once more, in an order that never changes."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
@@ -18,6 +19,7 @@ from unhurried.schemas import Schema
 
 #: A page is read from the ledger; the first one may have to number what has settled.
 _WITHIN_S: Final = 15.0
+_CURSOR: Final = re.compile("[0-9]{1,19}")
 
 
 def replay(
@@ -42,6 +44,11 @@ def _pages(
     more = True
     while more:
         page = _ask(app, query)
+        if page.foreign:
+            raise CallError(
+                f"after='{query.after}' is a cursor of another workload or endpoint, and would pass over results: "
+                "keep one for each"
+            )
         fetch = partial(stored.output, app)
         results = [Result.parse(one, fetch=fetch, schema=schema) for one in page.results]
         yield from results
@@ -53,8 +60,8 @@ def _pages(
 
 
 def _query(*, endpoint: Endpoint, workload: str, after: str | None, tenant: str) -> ReplayQuery:
-    if after is not None and not (after.isascii() and after.isdigit()):
-        raise CallError(f"after={after!r} is no cursor: take one from result.cursor")
+    if after is not None and not (isinstance(after, str) and _CURSOR.fullmatch(after)):
+        raise CallError(f"after={after!r:.100} is no cursor: take one from result.cursor")
     try:
         return ReplayQuery(
             endpoint=endpoint, workload=workload, after=int(after or 0), tenant=tenant, reply=""

@@ -17,8 +17,17 @@ from unhurried.readers import REPLY_LIFETIME_S, reply_key
 _ACCEPTED: Final = ("json", "application/json")
 #: Tasks that no caller registers: ours, and Celery's own.
 _NOT_CALLERS: Final = ("unhurried.", "celery.")
-#: Celery's own that call another task: the one in their argument `task`.
-_CALL_ANOTHER: Final = ("celery.map", "celery.starmap", "celery.chunks")
+#: Celery's own that call others, and the arguments that name these. A caller's task may have arguments of the same
+#: names, and what is in them is its own.
+_CALL_OTHERS: Final = {
+    "celery.map": ("task",),
+    "celery.starmap": ("task",),
+    "celery.chunks": ("task",),
+    "celery.chain": ("tasks",),
+    "celery.group": ("tasks",),
+    "celery.chord": ("header", "body"),
+}
+_OPTIONS: Final = ("chord", "link", "link_error", "chain")
 #: A canvas nested deeper than this is a mistake; Celery itself recurses on it.
 _DEPTH_MAX: Final = 50
 
@@ -65,16 +74,8 @@ def _names(signature: Any, depth: int) -> Iterator[str]:
         yield task
     kwargs = signature.get("kwargs") or {}
     options = signature.get("options") or {}
-    called = kwargs.get("task") if task in _CALL_ANOTHER else None
-    for one in (called, kwargs.get("body"), options.get("chord")):
-        yield from _names(one, depth + 1)
-    for several in (
-        kwargs.get("tasks"),
-        kwargs.get("header"),
-        options.get("link"),
-        options.get("link_error"),
-        options.get("chain"),
-    ):
+    called = [kwargs.get(name) for name in _CALL_OTHERS.get(str(task), ())]
+    for several in (*called, *(options.get(name) for name in _OPTIONS)):
         listed = several if isinstance(several, list | tuple) else [several]
         for one in listed:
             yield from _names(one, depth + 1)

@@ -41,18 +41,18 @@ class Replay:
         return page
 
     def _read(self, query: ReplayQuery) -> ReplayPage:
+        of = {"tenant": query.tenant, "workload": query.workload, "endpoint": query.endpoint}
         with self._engine.connect() as connection:
             found, more = replay.results(
                 connection,
-                tenant=query.tenant,
-                workload=query.workload,
-                endpoint=query.endpoint,
+                **of,
                 after=query.after,
                 limit=REPLAY_RESULTS_MAX,
                 bytes_max=_PAGE_BYTES,
             )
+            foreign = replay.is_elsewhere(connection, **of, number=query.after)
         wires = tuple(self._wire(one.job) | {"cursor": str(one.number)} for one in found)
-        return ReplayPage(results=wires, more=more)
+        return ReplayPage(results=wires, more=more, foreign=foreign)
 
     def _wire(self, job: ends.JobEnd) -> dict[str, Any]:
         end = ends.of_job(job, OnFailure.RETURN)

@@ -6,7 +6,10 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-_PAGE: Final = 1000
+#: How many messages one page holds, by whether they are larger than this. A call may have some ten megabytes, and
+#: who reads them is a completer: a thousand of such at once would end it.
+_LARGE_BYTES: Final = 64 * 1024
+_PAGES: Final = {"<=": 1000, ">": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,14 @@ class Canvas:
 
 def canvases(connection: Connection) -> Iterator[Canvas]:
     """One of each waiting ticket, streamed; direct calls have none that we would publish."""
-    rows = connection.execute(
-        text("""
-            SELECT body, content_type, content_encoding FROM ticket
-            WHERE state IN ('open', 'ready')
-        """),
-        execution_options={"yield_per": _PAGE},
-    )
-    for row in rows:
-        yield Canvas(bytes(row.body), row.content_type, row.content_encoding)
+    for is_size, page in _PAGES.items():
+        rows = connection.execute(
+            text(f"""
+                SELECT body, content_type, content_encoding FROM ticket
+                WHERE state IN ('open', 'ready') AND octet_length(body) {is_size} :bytes
+            """),  # noqa: S608 - one of two constants
+            {"bytes": _LARGE_BYTES},
+            execution_options={"yield_per": page},
+        )
+        for row in rows:
+            yield Canvas(bytes(row.body), row.content_type, row.content_encoding)

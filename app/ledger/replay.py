@@ -26,6 +26,30 @@ _NUMBER: Final = text("""
     )
     UPDATE job SET replay_number = reserved.last - reserved.jobs + settled.place
     FROM settled, reserved WHERE job.id = settled.id
+      -- Looked at once more where another transaction had the row: reopened by it, a job settles later, and a
+      -- number of now would lie below the cursors of then.
+      AND job.replay_number IS NULL AND job.state IN ('succeeded', 'failed', 'expired', 'cancelled')
+""")
+
+# Workload by workload, each a look at the index: numbers have none of their own.
+_ELSEWHERE: Final = text("""
+    WITH RECURSIVE known AS (
+      (SELECT workload FROM job WHERE tenant = :tenant AND replay_number IS NOT NULL
+       ORDER BY workload LIMIT 1)
+      UNION ALL
+      SELECT (
+        SELECT workload FROM job
+        WHERE tenant = :tenant AND replay_number IS NOT NULL AND workload > known.workload
+        ORDER BY workload LIMIT 1
+      ) FROM known WHERE known.workload IS NOT NULL
+    )
+    SELECT EXISTS (
+      SELECT FROM known CROSS JOIN LATERAL (
+        SELECT endpoint FROM job
+        WHERE tenant = :tenant AND workload = known.workload AND replay_number = :number LIMIT 1
+      ) AS found
+      WHERE known.workload <> :workload OR found.endpoint <> :endpoint
+    )
 """)
 
 
@@ -67,12 +91,13 @@ def results(
 ) -> tuple[list[Numbered], bool]:
     """Numbered results of an endpoint beyond a number, in order, and whether there are more.
 
-    At most `limit`, whose outputs are within `bytes_max` but for the last one.
+    At most `limit`, whose outputs and calls of tools are within `bytes_max` but for the last one.
     """
     rows = connection.execute(
         text(f"""
             WITH next AS (
-              SELECT replay_number, id, octet_length(output) AS bytes FROM job
+              SELECT replay_number, id, coalesce(octet_length(output), 0)
+                       + coalesce(octet_length(tool_calls), 0) AS bytes FROM job
               WHERE tenant = :tenant AND workload = :workload AND endpoint = :endpoint
                 AND replay_number > :after
               ORDER BY replay_number LIMIT :limit + 1
@@ -101,3 +126,18 @@ def results(
         for row in rows
     ]
     return found, bool(rows) and rows[0].found > len(rows)
+
+
+def is_elsewhere(
+    connection: Connection, *, tenant: str, workload: str, endpoint: str, number: int
+) -> bool:
+    """Whether a number is known to be of another workload, or endpoint, of the tenant.
+
+    Going on behind it would pass over results: all workloads draw from one row of numbers. One that is nobody's
+    (pruned since, reopened, or forgotten by a ledger that was restored) is as good as any.
+    """
+    found: bool = connection.execute(
+        _ELSEWHERE,
+        {"tenant": tenant, "workload": workload, "endpoint": endpoint, "number": number},
+    ).scalar_one()
+    return found

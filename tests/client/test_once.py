@@ -4,14 +4,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from tests.client.apps import calling
@@ -108,6 +108,88 @@ def test_a_session_of_sqlalchemy_is_a_connection(tmp_path: Path) -> None:
     engine.dispose()
 
     assert [False, True] == first == again
+
+
+@pytest.fixture
+def at_once(connect: Connect) -> Iterator[Any]:
+    """A connection that commits each statement at once."""
+    connection = connect()
+    if isinstance(connection, sqlite3.Connection):
+        connection.isolation_level = None
+    else:
+        connection.autocommit = True
+    yield connection
+    connection.close()
+
+
+def test_a_mark_that_would_outlive_its_effect_is_refused(connect: Connect, at_once: Any) -> None:
+    """
+    Over a connection that commits at once; nothing is left behind, so that the effect can still be made.
+    """
+    with pytest.raises(CallError, match="Begin a transaction"):
+        once("crm", RESULT, connection=at_once)
+    other = connect()
+    again = once("crm", RESULT, connection=other)
+    other.close()
+
+    assert again
+
+
+def test_a_transaction_that_was_begun_by_hand_is_one(connect: Connect, at_once: Any) -> None:
+    """
+    Whatever the connection does outside of it.
+    """
+    at_once.cursor().execute("BEGIN")
+    first = once("crm", RESULT, connection=at_once)
+    at_once.cursor().execute("ROLLBACK")
+    other = connect()
+    again = once("crm", RESULT, connection=other)
+    other.close()
+
+    assert first
+    assert again
+
+
+@pytest.mark.parametrize("of", [Engine.connect, Session])
+def test_an_engine_of_sqlalchemy_that_commits_at_once_is_refused(
+    tmp_path: Path, database_url: str, of: Callable[[Engine], Any]
+) -> None:
+    """
+    Its connections and sessions know of a transaction that the database does not.
+    """
+    for url in (f"sqlite:///{tmp_path / 'caller.sqlite3'}", database_url):
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(ONCE_TABLE)
+        with of(engine) as asker, pytest.raises(CallError, match="Begin a transaction"):
+            once("crm", RESULT, connection=asker)
+        engine.dispose()
+
+
+def test_a_transaction_that_sqlalchemy_begins_by_hand_is_one(tmp_path: Path) -> None:
+    """
+    As its users do on SQLite for the sake of savepoints: a BEGIN of their own, over a driver that has none.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'caller.sqlite3'}")
+
+    @event.listens_for(engine, "connect")
+    def leave_it_to_us(driver: Any, _record: Any) -> None:
+        driver.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    said = []
+    with engine.begin() as connection:
+        connection.exec_driver_sql(ONCE_TABLE)
+    for _ in range(2):
+        with engine.connect() as connection:
+            said.append(once("crm", RESULT, connection=connection))
+            connection.rollback()
+    engine.dispose()
+
+    assert [True, True] == said
 
 
 def test_without_a_database_the_mark_is_in_redis(redis_url: str) -> None:

@@ -1,5 +1,9 @@
 """What a caller's next release must still know by name, while batches are in flight."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,13 +13,27 @@ from celery.canvas import chunks, xmap, xstarmap
 from app.completion.callbacks import Callbacks
 from tests.client.apps import calling
 from tests.completion.conftest import Service
-from unhurried import _cli, messages
+from unhurried import messages
 from unhurried.readers import reply_key
 
+#: A prompt that makes a call a large one.
+_LARGE = "x" * 90_000
 
-def ask(number: int) -> Any:
+
+@contextmanager
+def traced_memory() -> Iterator[Callable[[], int]]:
+    """Says how many bytes of Python's were held at once since it began."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def ask(number: int, *, more: str = "") -> Any:
     """One call at the batch tier."""
-    turns = [{"role": "user", "content": f"Note {number}."}]
+    turns = [{"role": "user", "content": f"Note {number}.{more}"}]
     return messages.s(model="claude-haiku-4-5", max_tokens=10, messages=turns, tier="batch")
 
 
@@ -59,25 +77,44 @@ def test_every_task_that_will_be_called_is_named(service: Service) -> None:
 
 def test_a_task_that_is_called_for_each_of_many_is_named(service: Service) -> None:
     """
-    `map`, `starmap` and `chunks` hold it inside; what a caller's own task is given under that name is none.
+    `map`, `starmap` and `chunks` hold it inside.
     """
     callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
     with calling(service.redis_url) as app:
         publish_maps(app)
-        ask(6).apply_async(link=app.signature("shop.log", kwargs={"task": {"task": "shop.data"}}))
         service.pump.run_once()
         found = callbacks.run("maps")
 
-    assert {f"shop.{name}" for name in MAPPED | {"body", "log"}} == set(found)
+    assert {f"shop.{name}" for name in MAPPED | {"body"}} == set(found)
 
 
-def test_an_app_that_is_none_is_exit_code_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", ["task", "tasks", "header", "body"])
+def test_what_a_callers_own_task_is_given_is_no_task(service: Service, name: str) -> None:
     """
-    With a word on what is wrong.
+    Whatever the argument is called: in a canvas of Celery's it would name one.
     """
-    monkeypatch.delenv("UNHURRIED_BROKER_URL", raising=False)
+    callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
+    with calling(service.redis_url) as app:
+        ask(1).apply_async(link=app.signature("shop.mail", kwargs={name: [{"task": "Weekly"}]}))
+        service.pump.run_once()
+        found = callbacks.run("given")
 
-    assert 2 == _cli.main(["callbacks", "--in-flight", "-A", "no_such_module"])
-    assert "no Celery app 'no_such_module'" in capsys.readouterr().err
+    assert {"shop.mail": 1} == found
+
+
+def test_large_calls_are_looked_at_a_few_at_a_time(service: Service) -> None:
+    """
+    Small ones beside them are named as well; who looks holds less than a tenth of what is waiting.
+    """
+    callbacks = Callbacks(engine=service.engine, client=service.client, key_prefix="")
+    with calling(service.redis_url) as app:
+        ask(0).apply_async(link=app.signature("shop.small"))
+        for number in range(1, 91):
+            ask(number, more=_LARGE).apply_async(link=app.signature("shop.large"))
+        service.pump.run_once()
+    with traced_memory() as peak:
+        found = callbacks.run("large")
+        held = peak()
+
+    assert {"shop.small": 1, "shop.large": 90} == found
+    assert held < 90 * len(_LARGE) // 10

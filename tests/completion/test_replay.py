@@ -18,7 +18,7 @@ from tests.completion.conftest import Service
 from tests.support import databases
 from tests.support.answering import admit, answer, fail
 from tests.support.factories import an_admission
-from unhurried import messages
+from unhurried import messages, responses
 from unhurried.contract import OUTPUT_INLINE_BYTES_MAX, Endpoint
 from unhurried.errors import CallError, ServiceUnavailable
 from unhurried.readers import REPLAY_RESULTS_MAX, REPLAY_TASK, ReplayQuery
@@ -151,6 +151,28 @@ def test_a_replay_is_of_one_tenant_workload_and_endpoint(service: Service) -> No
     assert [str(job_id) for job_id in mine] == [one.job_id for one in found]
 
 
+def test_a_cursor_of_another_workload_or_endpoint_is_refused(service: Service) -> None:
+    """
+    It would pass over what settled before it; one that nobody has is taken.
+    """
+    settle(service, "mine")
+    others = [
+        an_admission("workload", prompt="workload", workload="letters"),
+        an_admission("endpoint", endpoint=Endpoint.RESPONSES, **NOTES),
+    ]
+    answer(service.engine, admit(service.engine, others))
+    with served(service):
+        (mine,) = messages.results("notes")
+        foreign = [*messages.results("letters"), *responses.results("notes")]
+        for one in foreign:
+            with pytest.raises(CallError, match="of another workload or endpoint"):
+                next(messages.results("notes", after=one.cursor))
+        forgotten = list(messages.results("notes", after=str(int(mine.cursor or 0) - 1)))
+
+    assert 2 == len(foreign)
+    assert [mine.cursor] == [one.cursor for one in forgotten]
+
+
 def test_what_is_numbered_late_never_comes_before_what_was_seen(service: Service) -> None:
     """
     A transaction that settled first and commits last gets the higher place.
@@ -241,7 +263,17 @@ def test_a_service_of_before_numbers_beside_this_one(service: Service) -> None:
     assert seen == whole
 
 
-@pytest.mark.parametrize("arguments", [{"after": "x"}, {"tenant": "a b"}, {"consumer": "nobody"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"after": "x"},
+        {"after": 1795882639752515},
+        {"after": "9" * 19},
+        {"after": "9" * 5000},
+        {"tenant": "a b"},
+        {"consumer": "nobody"},
+    ],
+)
 def test_a_replay_that_cannot_be_is_refused_at_once(
     service: Service, arguments: dict[str, Any]
 ) -> None:
