@@ -83,6 +83,7 @@ DIRECTED: Final = {
     "a direct call under a task id of before": "tests/direct/test_repeated.py::"
     "test_every_call_that_was_billed_is_booked",
     "a notifier that dies": "tests/notify/test_outbox.py",
+    "a result numbered while its job is reopened": "tests/ledger/test_numbering.py",
     "a slow receiver": "tests/notify/test_webhooks.py::test_a_receiver_that_is_slow_gets_a_turn",
     "a sender that overslept": "tests/notify/test_webhooks.py::"
     "test_a_sender_that_overslept_its_last_try_ends_nothing",
