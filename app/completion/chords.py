@@ -153,6 +153,8 @@ class Chords:
             case Need.NOTHING:
                 return False
             case Need.OVER:
+                if published:
+                    self._clean_up(one.group_id)
                 self._over(one.group_id, self._celery_end.body_of(ticket))
                 return False
             case Need.FAILURE:
@@ -195,6 +197,13 @@ class Chords:
             self._celery_end.lose_chord(ticket, _LOST_PARTS)
         self._over(group_id, [*errbacks.made, *self._celery_end.body_of(ticket)])
         self._tell_lost(group_id, "foreign parts")
+
+    def _clean_up(self, group_id: str) -> None:
+        """Remove what Celery has counted: who published the body may not have lived to, and it holds every
+        part's result for a day.
+        """
+        keys = [self._backend.get_key_for_group(group_id, suffix) for suffix in (".s", ".t", ".j")]
+        self._client.delete(*keys)
 
     def _over(self, group_id: str, gone: Sequence[Publication]) -> None:
         """Leave a chord alone. What is `gone` goes out no more, though Redis should forget that it has."""

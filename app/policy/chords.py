@@ -64,6 +64,9 @@ def need(standing: Standing, counted: Counted, *, is_published: bool) -> Need:
     `is_published`: the ledger knows that the body went out. A part that is counted twice counts once, and a
     body is published once, so SIZE, COUNT and BODY may be wrong without harm; OVER and FAILURE may not.
     """
+    if is_published and counted.claimed and counted.size is not None:
+        # Whoever published it is about to clean up, or died before that: then the claim runs out.
+        return Need.NOTHING
     if is_published or counted.body_known:
         return Need.OVER
     if counted.claimed:

@@ -48,6 +48,30 @@ def test_a_full_chord_whose_publisher_died_publishes_its_body_once(service: Serv
     assert 1 == bodies(service, "body")
 
 
+def test_what_a_publisher_left_that_died_is_removed(service: Service) -> None:
+    """
+    It had published the body and not cleaned up, which it is given the time for: Redis holds no answer for a day
+    that nobody asks for any more.
+    """
+    group_id = publish(service, [ask("a"), ask("b")], theirs("body"))
+    counted, parts = (chord_key(service, group_id, suffix) for suffix in (".s", ".j"))
+    size = service.client.get(counted)
+    finish(service)
+    service.completer.run()
+    assert 1 == bodies(service, "body")
+    service.client.set(counted, size)
+    service.client.zadd(parts, {"an answer": 1, "another": 2})
+    die_in_claim(service, group_id)
+
+    assert 0 == sweep(service)
+    assert 2 == service.client.exists(counted, parts)
+    service.client.delete(chord_key(service, group_id, ".c"))
+
+    assert 0 == sweep(service)
+    assert 0 == service.client.exists(counted, parts)
+    assert 1 == bodies(service, "body")
+
+
 def test_a_chord_whose_last_part_was_the_callers_own_is_finished_too(service: Service) -> None:
     """
     The caller's worker died between its claim and the body: our part takes the last step.
