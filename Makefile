@@ -8,8 +8,6 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 TESTS ?= tests
-# The tests of a folder share servers, so they stay together; two folders at once, because each mostly waits.
-TWO_AT_ONCE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 # Trust what the machine trusts: a company's own certificates are there, and not in uv.
 export UV_SYSTEM_CERTS := true
@@ -31,7 +29,7 @@ up: $(READY) ## Run the service here; SIM=1 simulates the providers and catches 
 	@$(BIN)/python -m dev.up
 
 test: $(READY) ## Run the tests, without those marked full or ops
-	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m "not full and not ops" $(TESTS)
+	$(BIN)/python -m pytest -m "not full and not ops" $(TESTS)
 
 test-all: $(READY) ## Run every test but those marked ops, and 6,000 simulated schedules
 	$(BIN)/python -m pytest -m "not ops" $(TESTS)

@@ -5,7 +5,6 @@ A server whose program is missing is an error that says how to get it, never a s
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 import redis
@@ -19,17 +18,6 @@ from tests.support import databases, places
 # How fast a busy machine draws an example says nothing of what is tested.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
-
-_TESTS: Final = Path(__file__).parent
-#: Prints at the end of the run what a process of its own has found.
-pytest_plugins = ["tests.support.sections"]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process what shares servers: the tests of a folder."""
-    for item in items:
-        folder = item.path.relative_to(_TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder))
 
 
 def pytest_configure(config: pytest.Config) -> None:

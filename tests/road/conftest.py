@@ -1,8 +1,11 @@
-"""The whole service once a run, and a caller of its own process and worker."""
+"""The whole service once for the tests of this folder, and a caller of its own process and worker.
+
+Not for longer: its processes look every half second, which the tests that come later would pay for.
+"""
 
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from tests.notify.hooks import NEW
 from tests.notify.receivers import Inbox, receiving
 from tests.road import frameworks
 from tests.road.callers import STEPS, Caller
+from tests.road.matrix.asking import Cell
+from tests.road.verdicts import table
 
 #: Hours in tenths of seconds, and looks at everything every half second.
 HASTE = {
@@ -44,14 +49,18 @@ PROCESSES = [
 ]
 
 
-@pytest.fixture(scope="session")
+#: What came of every cell of the matrix, for the end of the run.
+MATRIX: pytest.StashKey[Mapping[Cell, str]] = pytest.StashKey()
+
+
+@pytest.fixture(scope="package")
 def inbox() -> Iterator[Inbox]:
     """The receiver of webhooks that the service knows as `crm`."""
     with receiving() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Stack]:
     """Every process of the service but Flower, the simulator and a mail catcher."""
     directory = tmp_path_factory.mktemp("stack")
@@ -72,7 +81,7 @@ def receivers(inbox: Inbox) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def caller(stack: Stack) -> Caller:
     """A caller with a worker."""
     found = Caller(stack, stack.directory / "caller.jsonl")
@@ -80,13 +89,13 @@ def caller(stack: Stack) -> Caller:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def django_caller(stack: Stack) -> Caller:
     """`examples/django_notes`, with its worker."""
     return frameworks.django_notes(stack)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def flask_caller(stack: Stack) -> Caller:
     """`examples/flask_digest`, with its worker."""
     return frameworks.flask_digest(stack)
@@ -106,3 +115,14 @@ def lines(stack: Stack) -> list[dict[str, Any]]:
         found += page
         if len(page) < _PAGE:
             return found
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the matrix, where it was run."""
+    verdicts = config.stash.get(MATRIX, None)
+    if verdicts is not None:
+        terminalreporter.section("every canvas shape, as its caller saw it")
+        for line in table(verdicts):
+            terminalreporter.write_line(line)

@@ -11,10 +11,9 @@ from dev.stack import Stack
 from tests.road import matrix_run
 from tests.road.callers import STEPS, Caller
 from tests.road.cells import CELLS
-from tests.road.conftest import lines
+from tests.road.conftest import MATRIX, lines
 from tests.road.matrix.asking import PROVIDERS, Cell, request
-from tests.road.verdicts import OK, Seen, table
-from tests.support import sections
+from tests.road.verdicts import OK, Seen
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +27,10 @@ def callers(
 
 
 @pytest.fixture(scope="module")
-def seen(callers: dict[str, Caller], pytestconfig: pytest.Config) -> Seen:
+def seen(callers: dict[str, Caller], request: pytest.FixtureRequest) -> Seen:
     """What the callers saw; the matrix is printed at the end of the run."""
     found = matrix_run.run(callers)
-    verdicts = {cell: found.verdict(cell) for cell in CELLS}
-    sections.add(pytestconfig, "every canvas shape, as its caller saw it", table(verdicts))
+    request.config.stash[MATRIX] = {cell: found.verdict(cell) for cell in CELLS}
     return found
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from tests.crash.edges.net import Net, summary
 from tests.crash.edges.world import Grounds
-from tests.support import sections
+
+#: What was played, for the end of the run.
+_NET: pytest.StashKey[Net] = pytest.StashKey()
 
 
 @pytest.fixture(scope="package")
@@ -20,7 +22,17 @@ def net(
     """Worlds to kill processes in."""
     directory = tmp_path_factory.mktemp("edges")
     found = Net(Grounds(postgres_url, template_database, redis_server_url, directory))
+    pytestconfig.stash[_NET] = found
     with found.spread():
         yield found
-    if found.played:
-        sections.add(pytestconfig, "processes killed at every edge", summary(found.played))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what was killed, where anything was."""
+    found = config.stash.get(_NET, None)
+    if found is not None and found.played:
+        terminalreporter.section("processes killed at every edge")
+        for line in summary(found.played):
+            terminalreporter.write_line(line)
