@@ -84,6 +84,8 @@ DIRECTED: Final = {
     "test_every_call_that_was_billed_is_booked",
     "a notifier that dies": "tests/notify/test_outbox.py",
     "a result numbered while its job is reopened": "tests/ledger/test_numbering.py",
+    "a publisher of a body that died before it cleaned up": "tests/completion/test_chords.py::"
+    "test_what_a_publisher_left_that_died_is_removed",
     "a slow receiver": "tests/notify/test_webhooks.py::test_a_receiver_that_is_slow_gets_a_turn",
     "a sender that overslept": "tests/notify/test_webhooks.py::"
     "test_a_sender_that_overslept_its_last_try_ends_nothing",
