@@ -64,7 +64,17 @@ def _admit(
     ]
     notifications.stage(connection, answered, at=at)
     fresh = {place for place, _ in _asked(admissions)} - set(there)
-    return admitted, inserted < len(fresh)
+    return admitted, inserted < len(fresh) or _is_taken_for_another(admissions, admitted)
+
+
+def _is_taken_for_another(admissions: Sequence[Admission], admitted: Sequence[Admitted]) -> bool:
+    """Whether a call without a key met a job with another request: its task came first at another pump just now."""
+    return any(
+        isinstance(asked.decision, JobDraft)
+        and asked.decision.key is None
+        and isinstance(got.decision, Refusal)
+        for asked, got in zip(admissions, admitted, strict=True)
+    )
 
 
 def _with_tickets(

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -46,6 +47,17 @@ def test_one_task_with_two_requests_is_two_calls(engine: Engine) -> None:
     A canvas that is applied twice at once: neither of its last requests is dropped.
     """
     x, y = (asked("a", "neither", prompt=prompt) for prompt in "xy")
+    take_in_at_once(engine, [x], [y])
+    assert [("a", "x"), ("a", "y")] == asked_for(engine)
+    assert 0 == in_vain(engine)
+
+
+def test_what_follows_may_differ_as_well(engine: Engine) -> None:
+    """
+    Its links are others the second time: that is another call, and no conflict.
+    """
+    x, y = (asked("a", "neither", prompt=prompt) for prompt in "xy")
+    y = replace(y, message=replace(y.message, context_digest=b"other links"))
     take_in_at_once(engine, [x], [y])
     assert [("a", "x"), ("a", "y")] == asked_for(engine)
     assert 0 == in_vain(engine)
