@@ -20,6 +20,12 @@ from app.policy.keeping import CONTENT_PRUNED
 _NAMESPACE: Final = UUID("c1de6f0a-3c58-4f5a-9a0e-756e68757272")
 
 
+#: How often a person has had a job tried again.
+REOPENED: Final = """
+    (SELECT count(*) FROM event WHERE event.job_id = job.id AND event.kind = 'reopened')
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
     """A notification to be delivered now; `attempts` counts this one, and tells its claim from others."""
@@ -50,18 +56,17 @@ def stage(connection: Connection, job_ids: Sequence[UUID], *, at: datetime) -> N
     if not job_ids:
         return
     rows = connection.execute(
-        text("""
+        text(f"""
             SELECT ticket.id, ticket.tenant, ticket.task_id, ticket.notify, ticket.headers,
                    job.id AS job_id,
                    job.key, job.tier, job.state, job.error_code, job.error_retryable, job.workload,
                    job.subject, job.as_of, job.produced_at, job.effective_until,
                    job.content_pruned_at,
-                   (SELECT count(*) FROM event
-                    WHERE event.job_id = job.id AND event.kind = 'reopened') AS reopened
+                   {REOPENED} AS reopened
             FROM ticket JOIN job ON job.id = ticket.job_id
             WHERE ticket.job_id = ANY(CAST(:ids AS uuid[])) AND ticket.notify IS NOT NULL
               AND ticket.state = 'ready' AND ticket."end" IS NULL
-        """),
+        """),  # noqa: S608 - a constant of this module
         {"ids": list(job_ids)},
     )
     staged = [

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from app.ledger import ticketed, tickets
-from app.ledger.notifications import id_of_task, ids_of_notices
+from app.ledger.notifications import REOPENED, id_of_task, ids_of_notices
 from app.ledger.tickets import Found, ReadyTicket
 from app.policy.subjects import Kind, Subject
 from app.policy.telling_again import Notice, TaskNow, Telling, Untold
@@ -82,8 +82,7 @@ def page(
             SELECT {tickets.COLUMNS}, ticket.job_id, ticket.context_digest, ticket.notify, ticket.state,
                    ticket.again_due_at IS NOT NULL AS is_waiting, ticket.again_request,
                    job.state AS job_state,
-                   (SELECT count(*) FROM event
-                    WHERE event.job_id = job.id AND event.kind = 'reopened') AS reopened,
+                   {REOPENED} AS reopened,
                    ticket.content_pruned_at IS NOT NULL
                      OR job.content_pruned_at IS NOT NULL AS is_pruned
             FROM ticket LEFT JOIN job ON job.id = ticket.job_id

@@ -7,21 +7,10 @@ from sqlalchemy import Connection, Engine, text
 
 from app.ledger import engine as ledger
 from app.ledger import reopening, replay
+from tests.ledger.test_sharing import waiting
 from tests.support.answering import admit, answer, fail
 from tests.support.factories import an_admission
 from tests.support.waiting import wait_until
-
-
-def waiting(engine: Engine) -> int:
-    """Connections of this ledger that wait for a lock."""
-    with engine.connect() as connection:
-        found: int = connection.execute(
-            text("""
-                SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'
-            """)
-        ).scalar_one()
-        return found
 
 
 def numbered(engine: Engine) -> list[tuple[int, UUID]]:

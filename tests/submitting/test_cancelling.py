@@ -31,6 +31,17 @@ def cancel(road: Road, kind: Kind, about: str) -> Outcome:
     return Decisions(engine=road.engine, wake=lambda: None).carry_out(decision, Cancel(), subject)
 
 
+def cancel_in_doubt(road: Road, fault: str) -> None:
+    """Hand three jobs over by a create that nobody hears of, and want none of them any more."""
+    road.admit(3)
+    road.arm(fault)
+    road.packer.run()
+    road.submitter.run()
+    assert ["unknown"] == road.states()
+    ((batch,),) = road.rows("SELECT id FROM submission")
+    cancel(road, Kind.BATCH, str(batch))
+
+
 def some_ran(road: Road) -> bool:
     """Whether a batch of four to ten seconds is in its middle; neither provider says so by itself."""
     ((there,),) = road.rows(
@@ -91,13 +102,7 @@ def test_a_lost_create_of_cancelled_jobs_is_found_and_ended(road: Road) -> None:
     Cancelled while nobody knows whether the batch exists: it is never sent again, and what it has become
     is ended or booked.
     """
-    road.admit(3)
-    road.arm("reply_lost")
-    road.packer.run()
-    road.submitter.run()
-    assert ["unknown"] == road.states()
-    ((batch,),) = road.rows("SELECT id FROM submission")
-    cancel(road, Kind.BATCH, str(batch))
+    cancel_in_doubt(road, "reply_lost")
 
     wait_until(lambda: settled(road), within_s=60, what="the end of all jobs")
     assert {1} >= set(road.bought().values())

@@ -7,7 +7,7 @@ import pytest
 
 from app.policy.subjects import Kind
 from tests.submitting.conftest import Road
-from tests.submitting.test_cancelling import cancel, settled
+from tests.submitting.test_cancelling import cancel, cancel_in_doubt, settled
 from tests.submitting.test_collecting import RESULTS
 from tests.support.waiting import wait_until
 
@@ -16,13 +16,7 @@ def test_jobs_of_a_create_that_never_was_end(road: Road) -> None:
     """
     Proven absent, the pack is taken apart and not handed over anew.
     """
-    road.admit(3)
-    road.arm("error_instead")
-    road.packer.run()
-    road.submitter.run()
-    assert ["unknown"] == road.states()
-    ((batch,),) = road.rows("SELECT id FROM submission")
-    cancel(road, Kind.BATCH, str(batch))
+    cancel_in_doubt(road, "error_instead")
 
     wait_until(lambda: settled(road), within_s=60, what="the end of all jobs")
     assert ["cancelled"] * 3 == road.states("job")
